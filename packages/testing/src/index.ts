@@ -1,1 +1,13 @@
-export { startRedis, type TestRedis } from './redis-server.ts'
+export { freePort } from './free-port.ts'
+export { startRedis, type TestRedis, type TestRedisOptions } from './redis-server.ts'
+export { startRedisCluster, type TestRedisCluster, type TestRedisClusterOptions } from './redis-cluster.ts'
+export { createLink, type LinkDirection, type TestLink, type TestLinkOptions } from './tcp-link.ts'
+export { signToken, type TestClaims } from './token.ts'
+export {
+  connectWs,
+  type TestMessage,
+  type TestPredicate,
+  type TestWsClient,
+  type TestWsOptions,
+  TestWsRefused,
+} from './ws-client.ts'

@@ -1,113 +1,146 @@
-/**
- * Gives tests a real Redis: REDIS_URL if set, else a `redis-server` child on a free
- * port. The binary comes from PATH, or (Debian/Ubuntu, no root needed) from the
- * distribution's own packages unpacked into node_modules/.cache, or from docker.
- */
-import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { createInterface } from 'node:readline'
+import { freePort } from './free-port.ts'
+import { findRedis, type RedisBinary } from './redis-binary.ts'
 
-export interface TestRedis {
+/** A Redis of the test's own, empty at the start, without persistence, on 127.0.0.1. */
+export interface TestRedis extends AsyncDisposable {
   readonly url: string
-  readonly stop: () => void
+  readonly port: number
+  /** Process id of the server that runs now; it changes with `restart`. */
+  readonly pid: number
+  /** Sends a signal: SIGKILL (crash), SIGSTOP (hang), SIGCONT. After SIGKILL it returns when the process is gone. */
+  kill(signal: NodeJS.Signals): Promise<void>
+  /** Kills it if it runs, and starts an empty one on the same port. */
+  restart(): Promise<void>
+  /** Ends it and removes its directory; may be called again. */
+  stop(): void
 }
 
-interface Launcher {
-  readonly command: string
+export interface TestRedisOptions {
+  /** More lines of configuration, as command line arguments: `['--maxmemory', '10mb']`. */
   readonly args?: readonly string[]
-  readonly env?: Record<string, string>
+  /** How long one start may take, in ms. Default 15 000. */
+  readonly startTimeoutMs?: number
 }
 
-const cache: string = join(import.meta.dirname, '../../../node_modules/.cache/redis')
-const packages: readonly string[] = ['redis-server', 'redis-tools', 'libjemalloc2', 'liblzf1', 'libatomic1']
-
-function works(command: string, args: readonly string[], cwd?: string): boolean {
-  try {
-    execFileSync(command, args, { stdio: 'ignore', cwd })
-    return true
-  } catch {
-    return false
-  }
+interface Running {
+  readonly child: ChildProcess
+  readonly container: string | undefined
 }
 
-function fromDistribution(): Launcher {
-  const arch = process.arch === 'arm64' ? 'aarch64' : 'x86_64'
-  const launcher: Launcher = {
-    command: join(cache, 'usr/bin/redis-server'),
-    env: { LD_LIBRARY_PATH: join(cache, `usr/lib/${arch}-linux-gnu`) },
-  }
-  if (existsSync(launcher.command)) return launcher
-  mkdirSync(cache, { recursive: true })
-  const download = ['download', ...packages]
-  if (!works('apt-get', download, cache)) {
-    works('apt-get', ['update'])
-    execFileSync('apt-get', download, { cwd: cache, stdio: 'inherit' })
-  }
-  for (const deb of readdirSync(cache).filter((name) => name.endsWith('.deb')))
-    execFileSync('dpkg', ['-x', deb, '.'], { cwd: cache })
-  return launcher
+// One exit hook for all servers of a process: a hook each would trip Node's leak warning on a cluster of six.
+const running = new Set<Running>()
+function endAll(): void {
+  for (const server of running) end(server)
 }
 
-function findRedis(): Launcher {
-  for (const command of ['redis-server', 'valkey-server'])
-    if (works(command, ['--version'])) return { command }
-  if (works('apt-get', ['--version'])) return fromDistribution()
-  if (works('docker', ['info']))
-    return {
-      command: 'docker',
-      args: ['run', '--rm', '-i', '--network=host', 'redis:7-alpine', 'redis-server'],
-    }
-  throw new Error('No Redis found: set REDIS_URL, or install redis-server or docker.')
+function end(server: Running): void {
+  running.delete(server)
+  if (running.size === 0) process.off('exit', endAll)
+  signalTo(server, 'SIGKILL')
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
+function signalTo({ child, container }: Running, signal: NodeJS.Signals): void {
+  if (container === undefined) child.kill(signal)
+  else execFileSync('docker', ['kill', `--signal=${signal}`, container], { stdio: 'ignore' })
 }
 
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
-      .once('connect', () => resolve(true))
-      .once('error', () => resolve(false))
-    socket.once('connect', () => socket.destroy())
-  })
-}
-
-export async function startRedis(): Promise<TestRedis> {
-  const given = process.env['REDIS_URL']
-  if (given) return { url: given, stop: () => {} }
-  const { command, args = [], env } = findRedis()
-  const port = await freePort()
-  const dir = mkdtempSync(join(tmpdir(), 'gw-redis-'))
-  const settings = [
-    '--port',
-    String(port),
-    '--bind',
-    '127.0.0.1',
-    '--save',
-    '',
-    '--dir',
-    command === 'docker' ? '/tmp' : dir,
+function launch(binary: RedisBinary, settings: readonly string[]): Running {
+  const container = binary.kind === 'docker' ? `gw-redis-${process.pid}-${Date.now()}` : undefined
+  const docker = [
+    'run',
+    '--rm',
+    '--name',
+    container ?? '',
+    '--network=host',
+    'redis:7-alpine',
+    'redis-server',
   ]
-  const child = spawn(command, [...args, ...settings], {
-    stdio: 'ignore',
-    env: { ...process.env, ...env },
+  const child = spawn(binary.command, container === undefined ? settings : [...docker, ...settings], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+    env: { ...process.env, ...binary.env },
   })
-  const stop = (): void => {
-    child.kill('SIGKILL')
-    rmSync(dir, { recursive: true, force: true })
+  const server = { child, container }
+  if (running.size === 0) process.on('exit', endAll)
+  running.add(server)
+  return server
+}
+
+/** Resolves when the server says that it accepts connections; rejects when it ends or is too slow. */
+async function ready({ child }: Running, timeoutMs: number): Promise<void> {
+  const { stdout } = child
+  if (stdout === null) throw new Error('redis-server has no output')
+  const lines = createInterface({ input: stdout })
+  let last = ''
+  await new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`redis-server not ready: ${last}`)), timeoutMs)
+    lines.on('line', (line) => {
+      last = line
+      if (line.includes('eady to accept connections')) resolve()
+    })
+    child.once('error', reject)
+    child.once('exit', () => reject(new Error(`redis-server did not start: ${last}`)))
+    lines.once('close', () => clearTimeout(timer))
+  }).finally(() => lines.close())
+  stdout.resume()
+}
+
+/** Starts a `redis-server` child on a free port, in 50 to 100 ms; the first time on a machine it may be downloaded. */
+export async function startRedis(options: TestRedisOptions = {}): Promise<TestRedis> {
+  const { args = [], startTimeoutMs = 15_000 } = options
+  const binary = await findRedis()
+  const dir = mkdtempSync(join(tmpdir(), 'gw-redis-'))
+  const where = ['--bind', '127.0.0.1', '--dir', binary.kind === 'docker' ? '/tmp' : dir]
+
+  async function begin(port: number): Promise<Running> {
+    const server = launch(binary, ['--port', String(port), ...where, '--save', '', ...args])
+    try {
+      await ready(server, startTimeoutMs)
+      return server
+    } catch (error) {
+      end(server)
+      throw error
+    }
   }
-  process.once('exit', stop)
-  for (let tries = 0; !(await accepts(port)); tries++) {
-    if (child.exitCode !== null || tries > 500) throw new Error(`${command} did not start`)
-    await sleep(10)
+
+  let port = await freePort()
+  // Between the look for a free port and its use another process may take it: then the next one.
+  let server = await begin(port).catch(async () => begin((port = await freePort())))
+
+  async function crash(): Promise<void> {
+    const { child } = server
+    const gone = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined
+    end(server)
+    await gone
   }
-  return { url: `redis://127.0.0.1:${port}`, stop }
+
+  const redis: TestRedis = {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    get pid() {
+      return server.child.pid ?? 0
+    },
+    async kill(signal) {
+      if (signal === 'SIGKILL') await crash()
+      else signalTo(server, signal)
+    },
+    async restart() {
+      await crash()
+      server = await begin(port)
+    },
+    stop() {
+      end(server)
+      rmSync(dir, { recursive: true, force: true })
+    },
+    async [Symbol.asyncDispose]() {
+      await crash()
+      rmSync(dir, { recursive: true, force: true })
+    },
+  }
+  return redis
 }

@@ -7,8 +7,14 @@ declare module 'vitest' {
   }
 }
 
+/** vitest's globalSetup: `inject('redisUrl')` is REDIS_URL when set, else a server that lives for the run. */
 export default async function setup(project: TestProject): Promise<() => void> {
+  const given = process.env['REDIS_URL']
+  if (given !== undefined && given !== '') {
+    project.provide('redisUrl', given)
+    return () => {}
+  }
   const redis = await startRedis()
   project.provide('redisUrl', redis.url)
-  return redis.stop
+  return () => redis.stop()
 }
