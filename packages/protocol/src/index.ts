@@ -5,7 +5,7 @@ export type { TableConfig, TableState, TableStatePatch, TableSummary } from './t
 export { lobbyChannel, parseChannel } from './position.ts'
 export { chatChannel, presenceChannel, tableChannel, userChannel } from './position.ts'
 export type { ChannelKind, Position, Positioned } from './position.ts'
-export { limits, wsPath } from './limits.ts'
+export { bearerSubprotocolPrefix, limits, subprotocol, wsPath } from './limits.ts'
 export { features, isFeature } from './features.ts'
 export type { Feature } from './features.ts'
 export { closeCodes, retryAfterClose } from './close-codes.ts'

@@ -34,3 +34,9 @@ export const limits = {
   /** Seats are numbered 0 to this. */
   maxSeatId: 8,
 } as const
+
+/** The subprotocol that the server selects when a client offers it; `bearer.<token>` offered beside it authenticates. */
+export const subprotocol = 'gw.v1'
+
+/** Prefix of an offered subprotocol that carries the token (a browser can set no `Authorization` header). */
+export const bearerSubprotocolPrefix = 'bearer.'
