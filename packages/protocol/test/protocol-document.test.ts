@@ -32,7 +32,7 @@ function headings(text: string): string[] {
 function rows(text: string): string[][] {
   return text
     .split('\n')
-    .filter((line) => line.startsWith('|') && !line.startsWith('|---'))
+    .filter((line) => line.startsWith('|') && !/^\|[ |-]*$/.test(line))
     .slice(1)
     .map((line) =>
       line
