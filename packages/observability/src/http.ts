@@ -1,1 +1,136 @@
-export const placeholder: string = 'x'
+/** One Express middleware: request id, span, context, access line and duration of each request. */
+import { randomUUID } from 'node:crypto'
+import { context as otelContext, SpanStatusCode, type SpanContext } from '@opentelemetry/api'
+import type { NextFunction, Request, RequestHandler, Response } from 'express'
+import { type RequestContext, runWithContext } from './context.ts'
+import { requireOption } from './errors.ts'
+import type { Logger } from './logger.ts'
+import type { Metrics } from './metrics.ts'
+import { methodLabel, routeLabeller, unmatchedRoute } from './route-label.ts'
+import { extractTraceparent, startSpan } from './spans.ts'
+
+export { currentContext, type RequestContext, runWithContext, setContext } from './context.ts'
+export { unmatchedRoute } from './route-label.ts'
+
+export interface RequestContextOptions {
+  readonly logger: Pick<Logger, 'info'>
+  readonly metrics: Pick<Metrics, 'httpRequestDuration'>
+  /** Read and returned. Default `x-request-id`. */
+  readonly header?: string
+  /**
+   * Default true: a sane request id is taken over, and the span joins an incoming `traceparent`. False, where the
+   * public can reach the port: ids are always made here, and a foreign trace is linked, so it can't force sampling.
+   */
+  readonly trustIncoming?: boolean
+  /** Distinct route labels handed out before `overflow`. Default 200. */
+  readonly maxRoutes?: number
+  /** Milliseconds, monotonic. Default `performance.now`. */
+  readonly now?: () => number
+}
+
+const saneId = /^[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}$/
+/** A client that went away before its answer (the status is never sent; nginx made the number a habit). */
+const clientClosedStatus = 499
+
+/**
+ * Mount it first. Runs everything behind it inside a request context and a server span; when the response is over it
+ * writes one `http_request` line and observes `http_request_duration_seconds`. The route label is the Express pattern
+ * or `res.locals.route`, and `unmatched` where no route took the request. Throws `invalid_option`.
+ */
+export function requestContext(options: RequestContextOptions): RequestHandler {
+  const { logger, metrics, header = 'x-request-id', trustIncoming = true } = options
+  const { maxRoutes = 200, now = () => performance.now() } = options
+  requireOption(/^[A-Za-z0-9-]+$/.test(header), 'header must be a header name')
+  requireOption(maxRoutes > 0, 'maxRoutes must be above 0')
+  const routeOf = routeLabeller(maxRoutes)
+
+  return (request: Request, response: Response, next: NextFunction): void => {
+    const startedAt = now()
+    const method = methodLabel(request.method)
+    const context = newContext(request, header, trustIncoming)
+    response.setHeader(header, context.requestId)
+    // Taken now: the request has no socket any more when it is over.
+    const { socket } = request
+    const bytesBefore = socket.bytesWritten
+    const server = startServerSpan(request, { method, trustIncoming })
+
+    response.once('close', () => {
+      const aborted = !response.writableFinished
+      const status = aborted && !response.headersSent ? clientClosedStatus : response.statusCode
+      const route = routeOf(request, response)
+      const durationMs = now() - startedAt
+      metrics.httpRequestDuration.observe({ method, route, status }, durationMs / 1000)
+      server.end({ method, route, status })
+      // An event handler runs outside the request's asynchronous context: put it back for the ids on the line.
+      otelContext.with(server.context, () =>
+        runWithContext(context, () =>
+          logger.info('http_request', {
+            method,
+            route,
+            status,
+            durationMs: Math.round(durationMs * 1000) / 1000,
+            bytes: socket.bytesWritten - bytesBefore,
+            ...(aborted && { aborted }),
+          }),
+        ),
+      )
+    })
+    otelContext.with(server.context, () => runWithContext(context, next))
+  }
+}
+
+function newContext(
+  request: Request,
+  header: string,
+  trustIncoming: boolean,
+): RequestContext & { requestId: string } {
+  const given = trustIncoming ? request.get(header) : undefined
+  const requestId = given !== undefined && saneId.test(given) ? given : randomUUID()
+  const traceparent = request.get('traceparent')
+  if (!trustIncoming || traceparent === undefined || !extractTraceparent(traceparent)) return { requestId }
+  return { requestId, traceparent }
+}
+
+interface ServerSpan {
+  readonly context: ReturnType<typeof startSpan>['context']
+  readonly end: (outcome: { method: string; route: string; status: number }) => void
+}
+
+/** A span by the HTTP semantic conventions (1.23 and later), without the query: it may hold a token. */
+function startServerSpan(request: Request, how: { method: string; trustIncoming: boolean }): ServerSpan {
+  const { method, trustIncoming } = how
+  const incoming = extractTraceparent(request.get('traceparent'))
+  const { span, context } = startSpan(method, {
+    kind: 'server',
+    ...place(incoming, trustIncoming),
+    attributes: {
+      'http.request.method': method === 'OTHER' ? '_OTHER' : method,
+      'url.path': request.path,
+      'url.scheme': request.protocol,
+      'network.protocol.version': request.httpVersion,
+    },
+  })
+  return {
+    context,
+    end: ({ route, status }) => {
+      span.setAttribute('http.response.status_code', status)
+      if (route !== unmatchedRoute) {
+        span.setAttribute('http.route', route)
+        span.updateName(`${method} ${route}`)
+      }
+      if (status >= 500) {
+        span.setAttribute('error.type', String(status))
+        span.setStatus({ code: SpanStatusCode.ERROR })
+      }
+      span.end()
+    },
+  }
+}
+
+function place(
+  incoming: SpanContext | undefined,
+  trustIncoming: boolean,
+): { parent: SpanContext | 'root'; links?: readonly SpanContext[] } {
+  if (!incoming) return { parent: 'root' }
+  return trustIncoming ? { parent: incoming } : { parent: 'root', links: [incoming] }
+}

@@ -1,1 +1,143 @@
-export const placeholder: string = 'x'
+/** Structured logs: one JSON line per event, on winston. */
+import { isSpanContextValid, trace } from '@opentelemetry/api'
+import winston from 'winston'
+import { currentContext } from './context.ts'
+import { requireOption } from './errors.ts'
+import { LineGate, type LineTarget } from './line-gate.ts'
+import { type Plain, toPlain } from './plain.ts'
+import { createRedactor, type RedactOptions } from './redact.ts'
+
+export { currentContext, type RequestContext, runWithContext, setContext } from './context.ts'
+export { ObservabilityError, type ObservabilityErrorCode } from './errors.ts'
+export type { LineTarget } from './line-gate.ts'
+export { createRedactor, type RedactOptions, type Redactor } from './redact.ts'
+
+/** From loudest to quietest. A logger writes its level and all louder ones. */
+export const logLevels: readonly ['error', 'warn', 'info', 'debug'] = ['error', 'warn', 'info', 'debug']
+
+/** One of `logLevels`. */
+export type LogLevel = (typeof logLevels)[number]
+
+/** Fields of a log line beside the standard ones. An Error goes in `err`. Values are redacted and bounded. */
+export type LogContext = Readonly<Record<string, unknown>>
+
+/**
+ * Writes events. `msg` is a stable event name (`redis_down`), the variable part goes into the context.
+ * Never throws and never waits.
+ */
+export interface Logger {
+  readonly error: (msg: string, context?: LogContext) => void
+  readonly warn: (msg: string, context?: LogContext) => void
+  readonly info: (msg: string, context?: LogContext) => void
+  readonly debug: (msg: string, context?: LogContext) => void
+  /** A logger that adds `context` to each line; level, sink and counters are shared with its parent. */
+  readonly child: (context: LogContext) => Logger
+  /** True if a line of this level would be written: ask before building an expensive context. */
+  readonly isEnabled: (level: LogLevel) => boolean
+  readonly level: () => LogLevel
+  /** Takes effect at once, for parents and children alike. */
+  readonly setLevel: (level: LogLevel) => void
+  /** Lines lost because the sink was not read or is closed. */
+  readonly dropped: () => number
+  /** Resolves true when all lines were taken by the sink, false after `timeoutMs`. Call it before exit. */
+  readonly flush: (timeoutMs: number) => Promise<boolean>
+}
+
+export interface LoggerOptions {
+  readonly service: string
+  readonly instanceId: string
+  /** Default `info`. */
+  readonly level?: LogLevel
+  /** Default `process.stdout`. Not closed by the logger. */
+  readonly stream?: LineTarget
+  /** Added to the built-in rules. */
+  readonly redact?: RedactOptions
+  /** Lines beyond this many bytes waiting in the sink are dropped and counted. Default 1 MiB. */
+  readonly maxBufferedBytes?: number
+  /** Milliseconds since the epoch. Default `Date.now`. */
+  readonly now?: () => number
+}
+
+const reserved: ReadonlySet<string> = new Set(['level', 'time', 'msg', 'service', 'instanceId'])
+const lineSymbol = Symbol.for('message')
+const maxLineLength = 65_536
+
+/**
+ * A logger on winston. Each line has `level` (a word), `time` (ISO 8601), `msg`, `service`, `instanceId`, then the ids
+ * of the running context, `traceId` and `spanId` inside a span, and the event's own fields.
+ * Throws `invalid_option` for a bad level or bound.
+ */
+export function createLogger(options: LoggerOptions): Logger {
+  const { service, instanceId, level = 'info', maxBufferedBytes = 1_048_576, now = Date.now } = options
+  requireOption(logLevels.includes(level), `level must be one of ${logLevels.join(', ')}`)
+  requireOption(maxBufferedBytes > 0, 'maxBufferedBytes must be above 0')
+  const redactor = createRedactor(options.redact)
+  const gate = new LineGate(options.stream ?? process.stdout, maxBufferedBytes)
+  const root = winston.createLogger({
+    level,
+    levels: Object.fromEntries(logLevels.map((name, rank) => [name, rank])),
+    format: winston.format((info) => info)(),
+    transports: [new winston.transports.Stream({ stream: gate, eol: '\n' })],
+  })
+  let reported = 0
+
+  const line = (name: LogLevel, msg: string, fields: { [key: string]: Plain }): string => {
+    const head = { level: name, time: new Date(now()).toISOString(), msg, service, instanceId }
+    const text = JSON.stringify({ ...head, ...fields })
+    return text.length <= maxLineLength ? text : JSON.stringify({ ...head, truncated: true })
+  }
+  const put = (name: LogLevel, msg: string, fields: { [key: string]: Plain }): void => {
+    root.log({ level: name, message: msg, [lineSymbol]: line(name, redactor.text(msg), fields) })
+  }
+  // Says how many lines are missing, as the first line after the gap.
+  const reportDrops = (): void => {
+    const count = gate.dropped - reported
+    if (count === 0 || gate.pendingBytes > maxBufferedBytes / 2) return
+    reported = gate.dropped
+    put('warn', 'log_lines_dropped', { count })
+  }
+
+  const make = (bound: LogContext): Logger => {
+    const write = (name: LogLevel, msg: string, context?: LogContext): void => {
+      if (!root.isLevelEnabled(name)) return
+      reportDrops()
+      const { traceparent: _, ...ids } = currentContext() ?? {}
+      put(name, msg, renameReserved(toPlain({ ...ids, ...spanIds(), ...bound, ...context }, redactor)))
+    }
+    return {
+      error: (msg, context) => write('error', msg, context),
+      warn: (msg, context) => write('warn', msg, context),
+      info: (msg, context) => write('info', msg, context),
+      debug: (msg, context) => write('debug', msg, context),
+      child: (context) => make({ ...bound, ...context }),
+      isEnabled: (name) => root.isLevelEnabled(name),
+      level: () => parseLevel(root.level),
+      setLevel: (name) => {
+        root.level = parseLevel(name)
+      },
+      dropped: () => gate.dropped,
+      flush: (timeoutMs) => gate.drained(timeoutMs),
+    }
+  }
+  return make({})
+}
+
+/** `value` as a level. Throws `invalid_option` for any other string. */
+export function parseLevel(value: string): LogLevel {
+  const level = logLevels.find((name) => name === value)
+  requireOption(level !== undefined, `level must be one of ${logLevels.join(', ')}`)
+  return level ?? 'info'
+}
+
+function spanIds(): { traceId?: string; spanId?: string } {
+  const span = trace.getActiveSpan()?.spanContext()
+  return span && isSpanContextValid(span) ? { traceId: span.traceId, spanId: span.spanId } : {}
+}
+
+/** A context field never replaces a standard one: Loki's labels and the time order depend on them. */
+function renameReserved(fields: { [key: string]: Plain }): { [key: string]: Plain } {
+  if (!Object.keys(fields).some((key) => reserved.has(key))) return fields
+  return Object.fromEntries(
+    Object.entries(fields).map(([key, value]) => [reserved.has(key) ? `context_${key}` : key, value]),
+  )
+}

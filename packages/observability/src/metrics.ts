@@ -1,1 +1,215 @@
-export const placeholder: string = 'x'
+/** The gateway's series, on prom-client. All names, labels and buckets are here; the README's table is checked against it. */
+import { AggregatorRegistry, collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { requireOption } from './errors.ts'
+
+export { ObservabilityError, type ObservabilityErrorCode } from './errors.ts'
+export { createMetricsServer, type MetricsServer, type MetricsServerOptions } from './metrics-server.ts'
+
+export interface MetricsOptions {
+  /** Starts each name. Default `gateway_`. */
+  readonly prefix?: string
+  /** Also the `process_*` and `nodejs_*` series. Default true. */
+  readonly defaultMetrics?: boolean
+}
+
+type CounterOf<T extends string = never> = Counter<T>
+type GaugeOf<T extends string = never> = Gauge<T>
+type HistogramOf<T extends string = never> = Histogram<T>
+
+/**
+ * The series as prom-client objects. Label values must come from a closed list: pass anything else through
+ * `boundedLabel`. Counters are incremented once per batch (`inc(labels, n)`), never once per receiver.
+ */
+export interface Metrics {
+  readonly registry: Registry
+  readonly wsActiveConnections: GaugeOf<'client_type'>
+  readonly wsSessionDuration: HistogramOf<'client_type'>
+  readonly httpRequestDuration: HistogramOf<'method' | 'route' | 'status'>
+  readonly wsUpgradesRefused: CounterOf<'reason'>
+  readonly wsCloses: CounterOf<'code'>
+  readonly wsSlowCloses: CounterOf
+  readonly wsMessagesReceived: CounterOf<'type' | 'result'>
+  readonly wsMessagesSent: CounterOf<'type' | 'result'>
+  readonly wsReceivedBytes: CounterOf
+  readonly wsSentBytes: CounterOf
+  readonly wsQueueBytes: GaugeOf
+  readonly fanoutConnections: HistogramOf
+  readonly fanoutDuration: HistogramOf
+  readonly publishToDeliver: HistogramOf
+  readonly channelSubscriptions: GaugeOf
+  readonly channelRepairs: CounterOf<'result'>
+  readonly channelRepairedMessages: CounterOf
+  readonly channelDuplicates: CounterOf
+  readonly channelResets: CounterOf<'reason'>
+  readonly channelResumes: CounterOf<'recovered'>
+  readonly pubsubProbeAge: GaugeOf
+  readonly pubsubRebuilds: CounterOf
+  readonly rateLimitDecisions: CounterOf<'policy' | 'decision' | 'source'>
+  readonly authFailures: CounterOf<'reason'>
+  readonly authKeyFetches: CounterOf<'result'>
+  readonly upstreamRequests: CounterOf<'service' | 'method' | 'code'>
+  readonly upstreamRequestDuration: HistogramOf<'service'>
+  readonly upstreamRetries: CounterOf<'service'>
+  readonly breakerState: GaugeOf<'service'>
+  readonly redisUp: GaugeOf
+  readonly redisCommandDuration: HistogramOf
+  readonly redisErrors: CounterOf<'kind'>
+  readonly sessionEventsQueued: GaugeOf
+  readonly sessionEventsSent: CounterOf
+  readonly sessionEventsDropped: CounterOf<'reason'>
+  readonly reapedConnections: CounterOf
+  readonly logLinesDropped: CounterOf
+  readonly spansDropped: CounterOf<'reason'>
+  readonly ready: GaugeOf
+  /** The registry in the Prometheus text format 0.0.4. */
+  readonly text: () => Promise<string>
+  /** This process's values as data, for `aggregateMetrics` in another process. */
+  readonly snapshot: () => Promise<MetricsSnapshot>
+}
+
+/** The values of one process: plain data that survives `process.send`. */
+export type MetricsSnapshot = Awaited<ReturnType<Registry['getMetricsAsJSON']>>
+
+const fastSeconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
+
+// Gauges that prom-client names like counters. `promtool check metrics` refuses them, and `nodejs_active_handles`,
+// `nodejs_active_requests` and `nodejs_active_resources` say the same by type.
+const misnamedDefaults = [
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+  'nodejs_active_resources_total',
+]
+
+/** A new registry with all series in it; nothing is shared with prom-client's global one. Throws `invalid_option`. */
+export function createMetrics(options: MetricsOptions = {}): Metrics {
+  const { prefix = 'gateway_', defaultMetrics = true } = options
+  requireOption(/^[a-z][a-z0-9_]*_$/.test(prefix), 'prefix must be lower-case words that end in _')
+  const registry = new Registry()
+  if (defaultMetrics) {
+    collectDefaultMetrics({ register: registry })
+    for (const name of misnamedDefaults) registry.removeSingleMetric(name)
+  }
+  const series = <T extends string>(name: string, help: string, labelNames: readonly T[] = []) => ({
+    name: prefix + name,
+    help,
+    labelNames,
+    registers: [registry],
+  })
+  const counter = <T extends string = never>(name: string, help: string, labels?: readonly T[]): Counter<T> =>
+    new Counter(series(name, help, labels))
+  const gauge = <T extends string = never>(name: string, help: string, labels?: readonly T[]): Gauge<T> =>
+    new Gauge(series(name, help, labels))
+  // Over several processes the worst one counts for these, not the sum.
+  const worst = <T extends string = never>(
+    spec: ReturnType<typeof series<T>>,
+    aggregator: 'min' | 'max',
+  ): Gauge<T> => new Gauge({ ...spec, aggregator })
+  const histogram = <T extends string = never>(
+    spec: ReturnType<typeof series<T>>,
+    buckets: number[],
+  ): Histogram<T> => new Histogram({ ...spec, buckets })
+
+  const metrics: Metrics = {
+    registry,
+    wsActiveConnections: gauge('ws_active_connections', 'Open authenticated sockets.', ['client_type']),
+    wsSessionDuration: histogram(
+      series('ws_session_duration_seconds', 'Life of a socket, observed when it closes.', ['client_type']),
+      [1, 5, 10, 30, 60, 120, 300, 600, 1800],
+    ),
+    httpRequestDuration: histogram(
+      series('http_request_duration_seconds', 'HTTP requests by route pattern.', [
+        'method',
+        'route',
+        'status',
+      ]),
+      [0.005, 0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 5],
+    ),
+    wsUpgradesRefused: counter('ws_upgrades_refused_total', 'Sockets refused before the upgrade.', [
+      'reason',
+    ]),
+    wsCloses: counter('ws_closes_total', 'Closed sockets by close code.', ['code']),
+    wsSlowCloses: counter('ws_slow_closes_total', 'Sockets closed because they read too slowly.'),
+    wsMessagesReceived: counter('ws_messages_received_total', 'Client messages by type and outcome.', [
+      'type',
+      'result',
+    ]),
+    wsMessagesSent: counter('ws_messages_sent_total', 'Frames for clients by type and outcome.', [
+      'type',
+      'result',
+    ]),
+    wsReceivedBytes: counter('ws_received_bytes_total', 'Payload bytes read from sockets.'),
+    wsSentBytes: counter('ws_sent_bytes_total', 'Payload bytes written to sockets.'),
+    wsQueueBytes: gauge('ws_queue_bytes', 'Bytes waiting in the outbound queues of all sockets.'),
+    fanoutConnections: histogram(
+      series('fanout_connections', 'Local receivers of one channel message.'),
+      [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 20_000],
+    ),
+    fanoutDuration: histogram(
+      series('fanout_duration_seconds', 'From a message off the log to its last local write.'),
+      fastSeconds,
+    ),
+    publishToDeliver: histogram(
+      series('publish_to_deliver_seconds', 'From the publish to the local fan-out, clocks of two hosts.'),
+      fastSeconds,
+    ),
+    channelSubscriptions: gauge('channel_subscriptions', 'Channels with an upstream subscription.'),
+    channelRepairs: counter('channel_repairs_total', 'Holes in seq that were read from the log.', ['result']),
+    channelRepairedMessages: counter('channel_repaired_messages_total', 'Messages that came from a repair.'),
+    channelDuplicates: counter('channel_duplicates_total', 'Messages dropped because their seq was seen.'),
+    channelResets: counter('channel_resets_total', 'Channels whose continuity was lost.', ['reason']),
+    channelResumes: counter('channel_resumes_total', 'Subscriptions with a position.', ['recovered']),
+    pubsubProbeAge: worst(series('pubsub_probe_age_seconds', 'Since the last probe came back.'), 'max'),
+    pubsubRebuilds: counter('pubsub_rebuilds_total', 'Upstream links torn down and rebuilt.'),
+    rateLimitDecisions: counter('ratelimit_decisions_total', 'Limiter answers.', [
+      'policy',
+      'decision',
+      'source',
+    ]),
+    authFailures: counter('auth_failures_total', 'Refused credentials.', ['reason']),
+    authKeyFetches: counter('auth_key_fetches_total', 'Key set fetches from the identity provider.', [
+      'result',
+    ]),
+    upstreamRequests: counter('upstream_requests_total', 'Calls to backends.', ['service', 'method', 'code']),
+    upstreamRequestDuration: histogram(
+      series('upstream_request_duration_seconds', 'Calls to backends, retries included.', ['service']),
+      fastSeconds,
+    ),
+    upstreamRetries: counter('upstream_retries_total', 'Second and later attempts.', ['service']),
+    breakerState: worst(series('breaker_state', '0 closed, 1 half-open, 2 open.', ['service']), 'max'),
+    redisUp: worst(series('redis_up', '1 while Redis answers.'), 'min'),
+    redisCommandDuration: histogram(
+      series('redis_command_duration_seconds', 'Redis commands and scripts.'),
+      fastSeconds,
+    ),
+    redisErrors: counter('redis_errors_total', 'Failed Redis commands.', ['kind']),
+    sessionEventsQueued: gauge('session_events_queued', 'Session events waiting for the event service.'),
+    sessionEventsSent: counter('session_events_sent_total', 'Session events taken by the event service.'),
+    sessionEventsDropped: counter('session_events_dropped_total', 'Session events lost.', ['reason']),
+    reapedConnections: counter('reaped_connections_total', 'Connections of dead instances cleaned up here.'),
+    logLinesDropped: counter('log_lines_dropped_total', 'Log lines lost because the sink was not read.'),
+    spansDropped: counter('spans_dropped_total', 'Spans lost.', ['reason']),
+    ready: worst(series('ready', '1 while readiness holds.'), 'min'),
+    text: () => registry.metrics(),
+    snapshot: () => registry.getMetricsAsJSON(),
+  }
+  for (const clientType of ['web', 'mobile']) metrics.wsActiveConnections.set({ client_type: clientType }, 0)
+  return metrics
+}
+
+/** `value` if it is one of `allowed`, else `other`: keeps a label from outside bounded. */
+export function boundedLabel<T extends string>(
+  value: string | undefined,
+  allowed: readonly T[] | ReadonlySet<T>,
+  other: T = 'other' as T,
+): T {
+  for (const candidate of allowed) if (candidate === value) return candidate
+  return other
+}
+
+/**
+ * One exposition for several worker processes: counters, histograms and most gauges are summed; `redis_up` and `ready`
+ * are the minimum, `breaker_state` and `pubsub_probe_age_seconds` the maximum.
+ */
+export function aggregateMetrics(snapshots: readonly MetricsSnapshot[]): Promise<string> {
+  return AggregatorRegistry.aggregate([...snapshots]).metrics()
+}

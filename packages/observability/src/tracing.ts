@@ -1,1 +1,140 @@
-export const placeholder: string = 'x'
+/** Starts the OpenTelemetry SDK, and the helpers that work with and without it. */
+import { context, propagation, trace } from '@opentelemetry/api'
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
+import { W3CTraceContextPropagator } from '@opentelemetry/core'
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-grpc'
+import { resourceFromAttributes } from '@opentelemetry/resources'
+import {
+  createAlwaysRecordSampler,
+  ParentBasedSampler,
+  type SpanExporter,
+  TraceIdRatioBasedSampler,
+  TracerProvider,
+} from '@opentelemetry/sdk-trace'
+import { ObservabilityError, requireOption } from './errors.ts'
+import { createRedactor, type RedactOptions } from './redact.ts'
+import { type SpanDrop, SpanPipeline } from './span-export.ts'
+
+export { ObservabilityError, type ObservabilityErrorCode } from './errors.ts'
+export type { SpanDrop, SpanDropReason } from './span-export.ts'
+export {
+  extractTraceparent,
+  formatTraceparent,
+  injectTraceparent,
+  isTracing,
+  recordFailure,
+  type SpanKindName,
+  type SpanOptions,
+  startSpan,
+  withSpan,
+} from './spans.ts'
+
+export interface TracingOptions {
+  readonly serviceName: string
+  readonly serviceVersion: string
+  readonly instanceId: string
+  /** OTLP over gRPC: `http://host:4317`, or https. The exporter's own OTEL_EXPORTER_OTLP_* variables still count. */
+  readonly endpoint: string
+  /** True registers nothing at all: every helper becomes a plain call. Default false. */
+  readonly disabled?: boolean
+  /** Share of the traces that begin here and are kept, 0 to 1. A caller's decision is followed. Default 1. */
+  readonly sampleRatio?: number
+  /** Export failed spans of traces that were not sampled, too. Default true. */
+  readonly keepErrors?: boolean
+  /** Called when spans are lost: the queue is full, or the collector doesn't take them. */
+  readonly onDrop?: (drop: SpanDrop) => void
+  /** Added to the built-in rules. */
+  readonly redact?: RedactOptions
+  /** Spans that may wait for export. Default 2048. */
+  readonly maxQueueSize?: number
+  /** Spans in one export call. Default 512. */
+  readonly maxBatchSize?: number
+  /** A batch is sent at the latest after this time. Default 2000. */
+  readonly scheduledDelayMs?: number
+  /** Deadline of one export call. Default 5000. */
+  readonly exportTimeoutMs?: number
+  /** Default: OTLP over gRPC to `endpoint`. */
+  readonly exporter?: SpanExporter
+}
+
+export interface Tracing {
+  /** Sends what waits and unregisters. Resolves false when `timeoutMs` passed first: the rest is lost. Idempotent. */
+  readonly shutdown: (timeoutMs: number) => Promise<boolean>
+}
+
+/**
+ * Registers the process's tracer: OTLP/gRPC, bounded batches, W3C Trace Context, parent-based ratio sampling. No
+ * auto-instrumentation: the only spans are the ones this code asks for. Throws `invalid_option`.
+ */
+export function startTracing(options: TracingOptions): Tracing {
+  const { disabled = false, sampleRatio = 1, keepErrors = true, onDrop = () => {} } = options
+  const { maxQueueSize = 2048, maxBatchSize = 512, scheduledDelayMs = 2000, exportTimeoutMs = 5000 } = options
+  requireOption(sampleRatio >= 0 && sampleRatio <= 1, 'sampleRatio must be from 0 to 1')
+  requireOption(
+    maxBatchSize >= 1 && maxQueueSize >= maxBatchSize,
+    'maxQueueSize must be at least maxBatchSize',
+  )
+  requireOption(exportTimeoutMs > 0, 'exportTimeoutMs must be above 0')
+  if (disabled) return { shutdown: () => Promise.resolve(true) }
+
+  const pipeline = new SpanPipeline({
+    exporter: options.exporter ?? otlpExporter(options.endpoint, exportTimeoutMs),
+    redactor: createRedactor(options.redact),
+    onDrop,
+    maxQueueSize,
+    maxBatchSize,
+    scheduledDelayMs,
+    exportTimeoutMs,
+  })
+  const sampler = new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(sampleRatio) })
+  const provider = new TracerProvider({
+    sampler: keepErrors ? createAlwaysRecordSampler(sampler) : sampler,
+    spanProcessors: [pipeline],
+    spanLimits: { attributeValueLengthLimit: 4096 },
+    resource: resourceFromAttributes({
+      'service.name': options.serviceName,
+      'service.version': options.serviceVersion,
+      'service.instance.id': options.instanceId,
+    }),
+  })
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
+  propagation.setGlobalPropagator(new W3CTraceContextPropagator())
+  trace.setGlobalTracerProvider(provider)
+
+  let stopped: Promise<boolean> | undefined
+  return {
+    shutdown: (timeoutMs) => {
+      stopped ??= stop(provider, timeoutMs).then((finished) => {
+        if (!finished && pipeline.queued > 0) onDrop({ reason: 'shutdown', count: pipeline.queued })
+        return finished
+      })
+      return stopped
+    },
+  }
+}
+
+function otlpExporter(endpoint: string, timeoutMillis: number): SpanExporter {
+  const url = /^[a-z]+:\/\//.test(endpoint) ? endpoint : `http://${endpoint}`
+  try {
+    return new OTLPTraceExporter({ url, timeoutMillis })
+  } catch (cause) {
+    throw new ObservabilityError('invalid_option', 'Invalid option: endpoint must be a URL.', { cause })
+  }
+}
+
+function stop(provider: TracerProvider, timeoutMs: number): Promise<boolean> {
+  trace.disable()
+  context.disable()
+  propagation.disable()
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), timeoutMs)
+    const settle = (finished: boolean): void => {
+      clearTimeout(timer)
+      resolve(finished)
+    }
+    provider.shutdown().then(
+      () => settle(true),
+      () => settle(false),
+    )
+  })
+}

@@ -1,0 +1,138 @@
+/** Spans without the SDK: everything here needs only @opentelemetry/api and does nothing while no provider runs. */
+import {
+  type Attributes,
+  type Context,
+  context,
+  INVALID_SPAN_CONTEXT,
+  isSpanContextValid,
+  ProxyTracerProvider,
+  type Span,
+  type SpanContext,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+  TraceFlags,
+} from '@opentelemetry/api'
+import { currentContext } from './context.ts'
+
+/** As in OpenTelemetry: who called whom. */
+export type SpanKindName = 'internal' | 'server' | 'client' | 'producer' | 'consumer'
+
+export interface SpanOptions {
+  /** Default `internal`. */
+  readonly kind?: SpanKindName
+  readonly attributes?: Attributes
+  /** Default: the active span. A remote one comes from `extractTraceparent`; `root` starts a new trace. */
+  readonly parent?: SpanContext | 'root' | undefined
+  /** Causes that are not the parent, as the publish of a message that is delivered here. */
+  readonly links?: readonly SpanContext[]
+  /** The instrumentation scope. Default `gateway`. */
+  readonly tracer?: string
+}
+
+const kinds: Readonly<Record<SpanKindName, SpanKind>> = {
+  internal: SpanKind.INTERNAL,
+  server: SpanKind.SERVER,
+  client: SpanKind.CLIENT,
+  producer: SpanKind.PRODUCER,
+  consumer: SpanKind.CONSUMER,
+}
+const defaultTracer = 'gateway'
+const noSpan: Span = trace.wrapSpanContext(INVALID_SPAN_CONTEXT)
+
+/** True while a tracing SDK is registered. */
+export function isTracing(): boolean {
+  const provider = trace.getTracerProvider()
+  return !(provider instanceof ProxyTracerProvider) || provider.getDelegateTracer(defaultTracer) !== undefined
+}
+
+/** An open span and the context in which it is active. End it exactly once. Without an SDK: a span that does nothing. */
+export function startSpan(name: string, options: SpanOptions = {}): { span: Span; context: Context } {
+  const active = context.active()
+  if (!isTracing()) return { span: noSpan, context: active }
+  const { kind = 'internal', attributes, parent, links, tracer = defaultTracer } = options
+  const base = parent === undefined ? active : trace.deleteSpan(active)
+  const outer = parent === undefined || parent === 'root' ? base : trace.setSpanContext(base, parent)
+  const span = trace.getTracer(tracer).startSpan(
+    name,
+    {
+      kind: kinds[kind],
+      ...(attributes && { attributes }),
+      ...(links && { links: links.map((link) => ({ context: link })) }),
+    },
+    outer,
+  )
+  return { span, context: trace.setSpan(outer, span) }
+}
+
+/**
+ * Runs `fn` inside a new span and ends it when `fn` returns or its promise settles. A throw or rejection is recorded,
+ * marks the span as failed and goes on to the caller.
+ */
+export function withSpan<T>(name: string, options: SpanOptions, fn: (span: Span) => T): T {
+  const started = startSpan(name, options)
+  if (started.span === noSpan) return fn(noSpan)
+  const { span } = started
+  try {
+    const result = context.with(started.context, () => fn(span))
+    if (!isPromiseLike(result)) {
+      span.end()
+      return result
+    }
+    result.then(
+      () => span.end(),
+      (error: unknown) => endFailed(span, error),
+    )
+    return result
+  } catch (error) {
+    endFailed(span, error)
+    throw error
+  }
+}
+
+/** Marks a span as failed by `error`, without ending it. */
+export function recordFailure(span: Span, error: unknown): void {
+  const failure = error instanceof Error ? error : new Error(String(error))
+  span.recordException(failure)
+  span.setStatus({ code: SpanStatusCode.ERROR, message: failure.message })
+}
+
+function endFailed(span: Span, error: unknown): void {
+  recordFailure(span, error)
+  span.end()
+}
+
+function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}
+
+const traceparent = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
+const maxTraceparentLength = 256
+
+/** The active span as a W3C `traceparent`. Without one: the one that came in with the request, if any. */
+export function injectTraceparent(): string | undefined {
+  const span = trace.getSpanContext(context.active())
+  if (!span || !isSpanContextValid(span)) return currentContext()?.traceparent
+  return formatTraceparent(span)
+}
+
+/** `00-<trace id>-<span id>-<flags>`. */
+export function formatTraceparent(span: SpanContext): string {
+  const flags = (span.traceFlags & 0xff).toString(16).padStart(2, '0')
+  return `00-${span.traceId}-${span.spanId}-${flags}`
+}
+
+/**
+ * A remote span context from a `traceparent` of any kind of source (header, metadata, envelope); undefined when it
+ * is absent or not valid by W3C Trace Context level 1, section 3.2 (unknown later versions are read as version 00).
+ */
+export function extractTraceparent(value: unknown): SpanContext | undefined {
+  if (typeof value !== 'string' || value.length > maxTraceparentLength) return undefined
+  const [, version, traceId, spanId, flags, rest] = traceparent.exec(value.trim()) ?? []
+  if (version === undefined || traceId === undefined || spanId === undefined || flags === undefined)
+    return undefined
+  if (version === 'ff' || (version === '00' && rest !== undefined)) return undefined
+  const traceFlags = Number.parseInt(flags, 16) & TraceFlags.SAMPLED
+  const parsed: SpanContext = { traceId, spanId, traceFlags, isRemote: true }
+  return isSpanContextValid(parsed) ? parsed : undefined
+}
