@@ -1,1 +1,9 @@
-export const placeholder: string = 'x'
+export { logoutHandler } from './express-logout.ts'
+export {
+  type AuthOptions,
+  optionalAuth,
+  requireAuth,
+  requireRole,
+  requireScope,
+  type RequestRefusal,
+} from './express-middleware.ts'

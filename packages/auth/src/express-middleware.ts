@@ -1,0 +1,149 @@
+import type { NextFunction, Request, RequestHandler, Response } from 'express'
+import { extractBearer } from './bearer.ts'
+import type { Identity } from './identity.ts'
+import { refusalMessage, type TokenRefusal } from './token-refusal.ts'
+import type { TokenVerifier } from './token-verifier.ts'
+
+declare global {
+  // oxlint-disable-next-line typescript/no-namespace -- the way Express types are extended
+  namespace Express {
+    interface Request {
+      /** Set by `requireAuth` and `optionalAuth`: who calls. */
+      auth?: Identity
+    }
+  }
+}
+
+/** Why a request was stopped: a token's refusal code, or what was wrong before or after the token. */
+export type RequestRefusal =
+  | TokenRefusal
+  | 'conflicting_credentials'
+  | 'insufficient_scope'
+  | 'insufficient_role'
+
+export interface AuthOptions {
+  /** Name in `WWW-Authenticate`. Default `api`. */
+  readonly realm?: string
+  /** Status when the issuer's keys cannot be had: 401 as for any bad token, or 503 with `Retry-After`. Default 401. */
+  readonly whenKeysUnavailable?: 401 | 503
+  /** For logs and metrics; called before the answer is sent. */
+  readonly onRefused?: (refusal: RequestRefusal, request: Request) => void
+}
+
+/**
+ * Lets a request on with `req.auth` set, or answers 401 `{code: 'auth_denied', message}` with `WWW-Authenticate`
+ * (RFC 6750 §3); 400 when credentials come twice. The message is `Missing bearer token`, `Missing subject` or `Invalid token`.
+ */
+export function requireAuth(
+  verifier: Pick<TokenVerifier, 'verifyToken'>,
+  options: AuthOptions = {},
+): RequestHandler {
+  const handle = async ({ request, response, next }: Exchange): Promise<void> => {
+    try {
+      const outcome = await authenticate(request, verifier)
+      if (typeof outcome === 'string') return deny(outcome, { request, response, options })
+      request.auth = outcome
+    } catch (error) {
+      return next(error)
+    }
+    next()
+  }
+  return (request, response, next) => void handle({ request, response, next })
+}
+
+/** As `requireAuth`, but a request without any token goes on without `req.auth`; a bad token is still refused. */
+export function optionalAuth(
+  verifier: Pick<TokenVerifier, 'verifyToken'>,
+  options: AuthOptions = {},
+): RequestHandler {
+  const required = requireAuth(verifier, options)
+  return (request, response, next) => {
+    const bearer = extractBearer(request)
+    if (!bearer.ok && bearer.reason === 'missing') return next()
+    return required(request, response, next)
+  }
+}
+
+/** After `requireAuth`: every scope must be granted, else 403 `{code: 'forbidden', message}`. */
+export function requireScope(scopes: string | readonly string[], options: AuthOptions = {}): RequestHandler {
+  const needed = [scopes].flat()
+  return (request, response, next) => {
+    const exchange = { request, response, options }
+    if (request.auth === undefined) return deny('token_missing', exchange)
+    const granted = request.auth.scopes
+    if (needed.every((scope) => granted.includes(scope))) return next()
+    return forbid('insufficient_scope', { ...exchange, scope: needed.join(' ') })
+  }
+}
+
+/** After `requireAuth`: at least one of the roles must be held, else 403 `{code: 'forbidden', message}`. */
+export function requireRole(roles: string | readonly string[], options: AuthOptions = {}): RequestHandler {
+  const accepted = [roles].flat()
+  return (request, response, next) => {
+    const exchange = { request, response, options }
+    if (request.auth === undefined) return deny('token_missing', exchange)
+    if (request.auth.roles.some((role) => accepted.includes(role))) return next()
+    return forbid('insufficient_role', exchange)
+  }
+}
+
+interface Exchange {
+  readonly request: Request
+  readonly response: Response
+  readonly next: NextFunction
+}
+
+type Refused = Omit<Exchange, 'next'> & { readonly options: AuthOptions }
+
+type Denial = TokenRefusal | 'conflicting_credentials'
+
+async function authenticate(
+  request: Request,
+  verifier: Pick<TokenVerifier, 'verifyToken'>,
+): Promise<Identity | Denial> {
+  const bearer = extractBearer(request)
+  if (!bearer.ok) return bearer.reason === 'missing' ? 'token_missing' : 'conflicting_credentials'
+  const result = await verifier.verifyToken(bearer.token)
+  return result.ok ? result.identity : result.code
+}
+
+function deny(refusal: Denial, { request, response, options }: Refused): void {
+  const { realm = 'api', whenKeysUnavailable = 401, onRefused } = options
+  onRefused?.(refusal, request)
+  const challenge = `Bearer realm="${quoted(realm)}"`
+  if (refusal === 'conflicting_credentials') {
+    response.set('WWW-Authenticate', `${challenge}, error="invalid_request"`)
+    response.status(400).json({ code: 'invalid_request', message: 'More than one Authorization header' })
+    return
+  }
+  if (refusal === 'keys_unavailable' && whenKeysUnavailable === 503) {
+    response.set('Retry-After', '5').status(503)
+    response.json({ code: 'auth_unavailable', message: 'Authentication unavailable' })
+    return
+  }
+  // RFC 6750 §3.1: a request without credentials gets the bare challenge, no error code.
+  const error = `, error="invalid_token", error_description="${refusalMessage(refusal)}"`
+  response.set('WWW-Authenticate', refusal === 'token_missing' ? challenge : challenge + error)
+  response.status(401).json({ code: 'auth_denied', message: messageOf(refusal) })
+}
+
+function messageOf(refusal: TokenRefusal): string {
+  if (refusal === 'token_missing') return 'Missing bearer token'
+  return refusal === 'subject_missing' ? 'Missing subject' : 'Invalid token'
+}
+
+function forbid(
+  refusal: 'insufficient_scope' | 'insufficient_role',
+  { request, response, options, scope }: Refused & { readonly scope?: string },
+): void {
+  const { realm = 'api', onRefused } = options
+  onRefused?.(refusal, request)
+  const wanted = scope === undefined ? '' : `, scope="${quoted(scope)}"`
+  response.set('WWW-Authenticate', `Bearer realm="${quoted(realm)}", error="insufficient_scope"${wanted}`)
+  const message = refusal === 'insufficient_scope' ? 'Insufficient scope' : 'Insufficient role'
+  response.status(403).json({ code: 'forbidden', message })
+}
+
+function quoted(text: string): string {
+  return text.replaceAll(/[^\x20-\x7e]/g, '').replaceAll(/["\\]/g, String.raw`\$&`)
+}
