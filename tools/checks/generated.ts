@@ -1,0 +1,60 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { listFiles } from '../lib/files.ts'
+import { run } from '../lib/run.ts'
+
+const start = '<!-- config:start -->'
+const end = '<!-- config:end -->'
+
+/** The text with the part between the configuration markers replaced. Throws when a marker is missing. */
+export function withConfigTable(text: string, table: string): string {
+  const from = text.indexOf(start)
+  const to = text.indexOf(end)
+  if (from < 0 || to < from) throw new Error(`README.md has no ${start} … ${end}`)
+  return `${text.slice(0, from + start.length)}\n\n${table.trim()}\n\n${text.slice(to)}`
+}
+
+/** README.md as it should be, with the table of the gateway's settings made from their schema. */
+export async function generatedReadme(root: string): Promise<string> {
+  const module: unknown = await import(join(root, 'apps/gateway/src/config.ts'))
+  if (typeof module !== 'object' || module === null || !('configTable' in module))
+    throw new Error('apps/gateway/src/config.ts exports no configTable')
+  const { configTable } = module
+  if (typeof configTable !== 'function') throw new Error('configTable is not a function')
+  const table: unknown = configTable()
+  return withConfigTable(readFileSync(join(root, 'README.md'), 'utf8'), String(table))
+}
+
+/** Whether README.md's configuration table is the one that the schema gives. */
+export async function checkReadme(root: string): Promise<readonly string[]> {
+  const same = (await generatedReadme(root)) === readFileSync(join(root, 'README.md'), 'utf8')
+  return same
+    ? []
+    : ["README.md: the configuration table differs from the gateway's schema; run `npm run generate`"]
+}
+
+/** Whether the committed gRPC code is what `buf generate` makes of the .proto files. */
+export async function checkProtoCode(root: string): Promise<readonly string[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'gw-gen-'))
+  try {
+    for (const command of [
+      ['buf', 'lint'],
+      ['buf', 'generate', '--output', folder],
+    ]) {
+      const { code, output } = await run(command, { cwd: root })
+      if (code !== 0) return [output]
+    }
+    const fresh = listFiles(folder, 'apps/**/*_pb.ts')
+    const committed = listFiles(root, 'apps/**/*_pb.ts')
+    if (fresh.length === 0) return ['buf generate made nothing']
+    return [...new Set([...fresh, ...committed])].flatMap((file) => {
+      if (!committed.includes(file)) return [`${file} is missing; run \`npm run generate\``]
+      if (!fresh.includes(file)) return [`${file} belongs to no .proto file`]
+      const same = readFileSync(join(folder, file), 'utf8') === readFileSync(join(root, file), 'utf8')
+      return same ? [] : [`${file} differs from its .proto file; run \`npm run generate\``]
+    })
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}

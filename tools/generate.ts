@@ -1,0 +1,10 @@
+/** `npm run generate`: writes what is generated: the gRPC code from the .proto files, README's configuration table. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { generatedReadme } from './checks/generated.ts'
+import { run } from './lib/run.ts'
+import { root } from './lib/workspace.ts'
+
+const { code }: { code: number } = await run(['buf', 'generate'], { inherit: true })
+writeFileSync(join(root, 'README.md'), await generatedReadme(root))
+process.exitCode = code
