@@ -54,7 +54,7 @@ export const actionReasons = [
 export type ActionReason = (typeof actionReasons)[number]
 
 /** Why a channel's continuity was lost. */
-export const resetReasons = ['trimmed', 'epoch_changed', 'too_slow', 'unreadable'] as const
+export const resetReasons = ['epoch', 'trimmed', 'overflow', 'too_slow'] as const
 
 /** The closed union of the reasons of `Reset`. */
 export type ResetReason = (typeof resetReasons)[number]
