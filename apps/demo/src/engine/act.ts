@@ -28,27 +28,25 @@ export function act(hand: Hand, move: Move): ActResult {
   const player = playerAt(hand, move.seatId)
   if (!player || player.status !== 'ACTIVE') return refuse('SEAT_INACTIVE')
   if (hand.turn !== move.seatId) return refuse('NOT_YOUR_TURN')
-  const owed = hand.currentBet - player.roundContribution
-  switch (move.type) {
-    case 'FOLD':
-      return done(withPlayer(hand, player.seatId, { status: 'FOLDED' }), move, 0)
-    case 'CHECK':
-      return owed > 0 ? refuse('ILLEGAL_ACTION') : done(hand, move, 0)
-    case 'CALL':
-      return owed > 0
-        ? done(pay(hand, player, Math.min(owed, player.stack)), move, 0)
-        : refuse('ILLEGAL_ACTION')
-    case 'BET':
-      return hand.currentBet > 0 ? refuse('ILLEGAL_ACTION') : raise(hand, player, move)
-    case 'RAISE':
-      return hand.currentBet === 0 ? refuse('ILLEGAL_ACTION') : raise(hand, player, move)
-    case 'ALL_IN': {
-      const total = player.roundContribution + player.stack
-      return total > hand.currentBet
-        ? raise(hand, player, { ...move, amount: total })
-        : done(pay(hand, player, player.stack), move, total)
-    }
-  }
+  return moves[move.type](hand, player, move)
+}
+
+const moves: Record<ActionType, (hand: Hand, player: Player, move: Move) => ActResult> = {
+  FOLD: (hand, player, move) => done(withPlayer(hand, player.seatId, { status: 'FOLDED' }), move, 0),
+  CHECK: (hand, player, move) => (owed(hand, player) > 0 ? refuse('ILLEGAL_ACTION') : done(hand, move, 0)),
+  CALL: (hand, player, move) =>
+    owed(hand, player) > 0
+      ? done(pay(hand, player, Math.min(owed(hand, player), player.stack)), move, 0)
+      : refuse('ILLEGAL_ACTION'),
+  BET: (hand, player, move) => (hand.currentBet > 0 ? refuse('ILLEGAL_ACTION') : raise(hand, player, move)),
+  RAISE: (hand, player, move) =>
+    hand.currentBet === 0 ? refuse('ILLEGAL_ACTION') : raise(hand, player, move),
+  ALL_IN: (hand, player, move) => {
+    const total = player.roundContribution + player.stack
+    return total > hand.currentBet
+      ? raise(hand, player, { ...move, amount: total })
+      : done(pay(hand, player, player.stack), move, total)
+  },
 }
 
 /** What the seat in turn may do: types, and the range of the total that a BET or RAISE may go to (null: none). */
@@ -84,9 +82,10 @@ export function leaveHand(hand: Hand, seatId: number, at: number): { hand: Hand;
   if (!player || player.left) return { hand, cashOut: 0 }
   if (player.status === 'ALL_IN' && hand.endedAt === null) return null
   const gone = withPlayer(hand, seatId, { status: 'FOLDED', stack: 0, left: true })
-  const isDecided = livePlayers(gone).length < 2 || isRoundClosed(gone) || gone.turn === seatId
-  const isOver = hand.endedAt !== null || player.status === 'FOLDED'
-  return { hand: !isOver && isDecided ? advance(gone, at) : gone, cashOut: player.stack }
+  if (hand.endedAt !== null || player.status === 'FOLDED') return { hand: gone, cashOut: player.stack }
+  const folded = logged(gone, { seatId, type: 'FOLD', at }, 0)
+  const isDecided = livePlayers(folded).length < 2 || isRoundClosed(folded) || folded.turn === seatId
+  return { hand: isDecided ? advance(folded, at) : folded, cashOut: player.stack }
 }
 
 function raise(hand: Hand, player: Player, move: Move): ActResult {
@@ -111,6 +110,10 @@ function raise(hand: Hand, player: Player, move: Move): ActResult {
   return done(raised, move, to)
 }
 
+function owed(hand: Hand, player: Player): number {
+  return hand.currentBet - player.roundContribution
+}
+
 /** After an incomplete all-in raise, those who have acted already may not raise again. */
 function isCapped(hand: Hand, player: Player): boolean {
   return hand.raiseCapped && hand.actedSeats.includes(player.seatId)
@@ -126,16 +129,18 @@ function pay(hand: Hand, player: Player, chips: number): Hand {
 }
 
 function done(hand: Hand, move: Move, amount: number): ActResult {
-  const { seatId, type, at } = move
+  const acted = {
+    ...hand,
+    actedSeats: [...hand.actedSeats.filter((seat) => seat !== move.seatId), move.seatId],
+  }
+  return { ok: true, hand: advance(logged(acted, move, amount), move.at) }
+}
+
+function logged(hand: Hand, { seatId, type, at }: Move, amount: number): Hand {
   const player = playerAt(hand, seatId)
   const isAllIn = player?.status === 'ALL_IN'
   const entry = { seatId, userId: player?.userId ?? '', type, amount, street: hand.street, isAllIn, at }
-  const acted = {
-    ...hand,
-    actedSeats: [...hand.actedSeats.filter((seat) => seat !== seatId), seatId],
-    actions: [...hand.actions, entry],
-  }
-  return { ok: true, hand: advance(acted, at) }
+  return { ...hand, actions: [...hand.actions, entry] }
 }
 
 function refuse(error: ActionRefusal): ActResult {

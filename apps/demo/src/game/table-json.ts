@@ -1,0 +1,109 @@
+import type { JsonObject } from '@bufbuild/protobuf'
+import type { Hand } from '../engine/hand.ts'
+import { buildPots } from '../engine/pots.ts'
+import { type Seat, seatView, type TableState } from './table-state.ts'
+
+/** The broadcast of a table: what clients receive unchanged. camelCase, real numbers, nobody's hole cards. */
+export function tableSnapshot(state: TableState): JsonObject {
+  const tableState = {
+    tableId: state.tableId,
+    name: state.name,
+    ownerId: state.ownerId,
+    config: { ...state.config },
+    status: state.hand ? 'PLAYING' : 'WAITING',
+    hand: state.hand ? handJson(state.hand, state.tableId) : null,
+    version: state.version,
+    seats: state.seats.map((seat) => seatJson(state, seat)),
+    spectators: [...state.spectators].map(([userId, joinedAt]) => ({
+      userId,
+      status: 'ACTIVE',
+      joinedAt: iso(joinedAt),
+    })),
+    updatedAt: iso(state.updatedAt),
+    button: state.button,
+  }
+  return { type: 'TableSnapshot', tableState }
+}
+
+/** The broadcast of the lobby. */
+export function lobbyUpdate(tables: readonly TableState[]): JsonObject {
+  const summaries = tables.map((state) => {
+    const { tableId, name, ownerId, config, seatsTaken, occupiedSeatIds, inProgress, spectatorCount } =
+      tableSummary(state)
+    return {
+      tableId,
+      name,
+      ownerId,
+      config: { ...config },
+      seatsTaken,
+      occupiedSeatIds,
+      inProgress,
+      spectatorCount,
+    }
+  })
+  return { type: 'LobbyTablesUpdated', tables: summaries }
+}
+
+/** What the lobby shows of a table. */
+export function tableSummary(state: TableState) {
+  const occupiedSeatIds = state.seats.flatMap((seat) => (seat.userId === null ? [] : seat.seatId))
+  return {
+    tableId: state.tableId,
+    name: state.name,
+    ownerId: state.ownerId,
+    config: state.config,
+    seatsTaken: occupiedSeatIds.length,
+    occupiedSeatIds,
+    inProgress: state.hand !== null,
+    spectatorCount: state.spectators.size,
+  }
+}
+
+function seatJson(state: TableState, seat: Seat): JsonObject {
+  const { stack, status } = seatView(state, seat)
+  const lastAction = seat.lastActionAt === null ? {} : { lastAction: iso(seat.lastActionAt) }
+  return { seatId: seat.seatId, userId: seat.userId, stack, status, ...lastAction, holeCards: null }
+}
+
+function handJson(hand: Hand, tableId: string): JsonObject {
+  const isOver = hand.endedAt !== null
+  const pots = isOver ? hand.pots : buildPots(hand.players)
+  return {
+    handId: hand.handId,
+    tableId,
+    street: hand.street,
+    communityCards: hand.communityCards.map((card) => ({ ...card })),
+    pots: pots.map((pot) => ({
+      amount: pot.amount,
+      eligibleSeats: [...pot.eligibleSeatIds],
+      ...(isOver ? { winners: [...pot.winners] } : {}),
+      eligibleSeatIds: [...pot.eligibleSeatIds],
+    })),
+    currentBet: hand.currentBet,
+    minRaise: hand.minRaise,
+    turn: hand.turn,
+    lastAggressor: hand.lastAggressor,
+    actions: hand.actions.map(({ seatId, userId, type, amount, at }, index) => ({
+      actionId: actionId(hand, index),
+      handId: hand.handId,
+      seatId,
+      userId,
+      type,
+      amount,
+      timestamp: iso(at),
+    })),
+    rakeAmount: 0,
+    startedAt: iso(hand.startedAt),
+    ...(isOver ? { winners: [...hand.payouts.keys()] } : {}),
+    endedAt: hand.endedAt === null ? null : iso(hand.endedAt),
+  }
+}
+
+/** An action's id: stable, and unique within the platform. */
+export function actionId(hand: Pick<Hand, 'handId'>, index: number): string {
+  return `${hand.handId}:${index + 1}`
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString()
+}
