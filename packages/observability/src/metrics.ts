@@ -10,6 +10,8 @@ export interface MetricsOptions {
   readonly prefix?: string
   /** Also the `process_*` and `nodejs_*` series. Default true. */
   readonly defaultMetrics?: boolean
+  /** Read at each scrape for `log_lines_dropped_total`: `logger.dropped`. */
+  readonly logLinesDropped?: () => number
 }
 
 type CounterOf<T extends string = never> = Counter<T>
@@ -82,7 +84,7 @@ const misnamedDefaults = [
 
 /** A new registry with all series in it; nothing is shared with prom-client's global one. Throws `invalid_option`. */
 export function createMetrics(options: MetricsOptions = {}): Metrics {
-  const { prefix = 'gateway_', defaultMetrics = true } = options
+  const { prefix = 'gateway_', defaultMetrics = true, logLinesDropped } = options
   requireOption(/^[a-z][a-z0-9_]*_$/.test(prefix), 'prefix must be lower-case words that end in _')
   const registry = new Registry()
   if (defaultMetrics) {
@@ -186,7 +188,15 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     sessionEventsSent: counter('session_events_sent_total', 'Session events taken by the event service.'),
     sessionEventsDropped: counter('session_events_dropped_total', 'Session events lost.', ['reason']),
     reapedConnections: counter('reaped_connections_total', 'Connections of dead instances cleaned up here.'),
-    logLinesDropped: counter('log_lines_dropped_total', 'Log lines lost because the sink was not read.'),
+    logLinesDropped: new Counter({
+      ...series('log_lines_dropped_total', 'Log lines lost because the sink was not read.'),
+      ...(logLinesDropped && {
+        collect(this: Counter): void {
+          this.reset()
+          this.inc(logLinesDropped())
+        },
+      }),
+    }),
     spansDropped: counter('spans_dropped_total', 'Spans lost.', ['reason']),
     ready: worst(series('ready', '1 while readiness holds.'), 'min'),
     text: () => registry.metrics(),

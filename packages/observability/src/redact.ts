@@ -49,13 +49,26 @@ const textFields = ['message', 'content', 'body', 'payload']
 
 // A JWT's first part is base64url of `{"…`, `{ …` or `{\n…`: eyJ, eyA, ewo, ew0. A cut-off token is one too.
 const jwt = /(?<![A-Za-z0-9])(?:ey[AJ]|ew[o0])[\w-]{14,}(?:\.[\w-]*){0,4}/g
-const bearer = /\b(bearer|basic)\s+[\w.~+/=-]{16,}/gi
+// Not a plain word: "Missing bearer token" stays readable.
+const bearer = /\b([Bb]earer|BEARER|[Bb]asic)\s+(?=\S*[\dA-Z._~+/=-])[\w.~+/=-]{8,}/g
 const urlPassword = /\/\/[^/\s:@]*:[^/\s@]+@/g
-// "name": value. Strings, arrays and objects up to their end, escaped JSON to the end of the line, else up to , or }.
-const jsonPair =
-  /(\\*["'])([\w .-]{1,64})\1(\s*:\s*)("(?:[^"\\]|\\.)*"?|\\.*|\[[^\]]*\]?|\{[^}]*\}?|[^\s,}\]]+)/g
+// "name": with the quotes escaped or not. The value: a string up to its end, a plain word up to , or }; for an object,
+// an array or escaped JSON all that follows, since a regular expression cannot find where they end.
+const jsonPair: PairRule = {
+  name: /(?<quote>\\{0,8}["'])(?<name>[\w .-]{1,64})\k<quote>\s*:\s*/g,
+  value: /"(?:[^"\\]|\\.)*"?|'[^']*'?|[\\[{][^]*|[^\s,}\]]+/y,
+}
 // name=value and name: value, up to the end of the line or the next & of a query string.
-const barePair = /(?<![\w"'.-])([A-Za-z][\w.-]{0,63})(\s*[=:]\s*)([^&\r\n]+)/g
+const barePair: PairRule = {
+  name: /(?<![\w"'.-])(?<name>[A-Za-z][\w.-]{0,63})\s*[=:]\s*/g,
+  value: /[^&\r\n]+/y,
+}
+
+interface PairRule {
+  /** Matches up to where the value begins. */
+  readonly name: RegExp
+  readonly value: RegExp
+}
 
 const maxCachedNames = 2000
 
@@ -92,14 +105,12 @@ export function createRedactor(options: RedactOptions = {}): Redactor {
   const patterns = (options.patterns ?? []).map((pattern) =>
     pattern.global ? pattern : new RegExp(pattern.source, `${pattern.flags}g`),
   )
-  const maskJsonPair = (...[pair, quote, name, colon]: [string, string, string, string]): string =>
-    isSensitive(name) ? `${quote}${name}${quote}${colon}${mask}` : pair
   const text = (value: string): string => {
     let out = value.replace(jwt, mask).replace(bearer, `$1 ${mask}`)
     if (out.includes('@')) out = out.replace(urlPassword, `//${mask}@`)
     if (out.includes(':') || out.includes('=')) {
-      out = out.replace(jsonPair, maskJsonPair)
-      out = maskBarePairs(out, isSecret)
+      out = maskPairs(out, jsonPair, isSensitive)
+      out = maskPairs(out, barePair, isSecret)
     }
     for (const pattern of patterns) out = out.replace(pattern, mask)
     return out
@@ -107,19 +118,21 @@ export function createRedactor(options: RedactOptions = {}): Redactor {
   return { isSensitive, text }
 }
 
-// Not String.replace: `a: token=x` has the pair token=x inside the value of a, so a harmless pair must be
-// re-entered right behind its separator.
-function maskBarePairs(value: string, isSecret: (name: string) => boolean): string {
+// Not String.replace: a pair can stand inside the value of another (`a: token=x`), so after a harmless name the search
+// goes on right behind it.
+function maskPairs(text: string, rule: PairRule, isSensitive: (name: string) => boolean): string {
   let out = ''
   let from = 0
-  barePair.lastIndex = 0
-  for (let pair = barePair.exec(value); pair; pair = barePair.exec(value)) {
-    const [whole, name = '', separator = ''] = pair
-    const valueAt = pair.index + name.length + separator.length
-    if (isSecret(name)) {
-      out += value.slice(from, valueAt) + mask
-      from = pair.index + whole.length
-    } else barePair.lastIndex = valueAt
+  rule.name.lastIndex = 0
+  for (let head = rule.name.exec(text); head; head = rule.name.exec(text)) {
+    if (!isSensitive(head.groups?.['name'] ?? '')) continue
+    const valueAt = rule.name.lastIndex
+    rule.value.lastIndex = valueAt
+    if (!rule.value.test(text)) continue
+    const quote = head.groups?.['quote'] ?? ''
+    out += text.slice(from, valueAt) + quote + mask + quote
+    from = rule.value.lastIndex
+    rule.name.lastIndex = from
   }
-  return from === 0 ? value : out + value.slice(from)
+  return from === 0 ? text : out + text.slice(from)
 }

@@ -1,0 +1,138 @@
+import { describe, expect, it } from 'vitest'
+import { currentContext, runWithContext, setContext } from '../src/logger.ts'
+import { testLogger } from './lines.ts'
+
+describe('a log line', () => {
+  it('is one JSON object with the standard fields first and the context after', () => {
+    const { logger, sink } = testLogger()
+    logger.info('http_request', { route: '/api/a', status: 200 })
+    expect(sink.text).toBe(
+      '{"level":"info","time":"2026-11-23T12:00:00.005Z","msg":"http_request",' +
+        '"service":"gateway","instanceId":"i-1","route":"/api/a","status":200}\n',
+    )
+  })
+
+  it('carries an error as type, message and stack, and its causes', () => {
+    const { logger, sink } = testLogger()
+    const cause = Object.assign(new RangeError('inner'), { code: 'ECONNRESET' })
+    logger.error('redis_down', { err: new TypeError('outer', { cause }) })
+    const [line] = sink.lines
+    expect(line?.['err']).toEqual({
+      type: 'TypeError',
+      message: 'outer',
+      stack: expect.stringMatching(/^TypeError: outer\n {4}at /),
+      cause: { type: 'RangeError', message: 'inner', code: 'ECONNRESET', stack: expect.any(String) },
+    })
+  })
+
+  it('stays one line when the message has line breaks', () => {
+    const { logger, sink } = testLogger()
+    logger.info('a\nb', { c: 'd\r\ne' })
+    expect(sink.text.match(/\n/g)).toHaveLength(1)
+    expect(sink.lines[0]).toMatchObject({ msg: 'a\nb', c: 'd\r\ne' })
+  })
+
+  it('keeps the standard fields when the context uses their names', () => {
+    const { logger, sink } = testLogger()
+    logger.warn('event', { level: 'x', time: 1, service: 'other' })
+    expect(sink.lines[0]).toMatchObject({
+      level: 'warn',
+      service: 'gateway',
+      context_level: 'x',
+      context_time: 1,
+      context_service: 'other',
+    })
+  })
+
+  it('survives values that JSON.stringify does not', () => {
+    const { logger, sink } = testLogger()
+    const loop: Record<string, unknown> = { big: 2n ** 64n, nan: Number.NaN, when: new Date(0) }
+    loop['self'] = loop
+    const throwing = Object.defineProperty({}, 'bad', {
+      enumerable: true,
+      get: () => {
+        throw new Error('getter')
+      },
+    })
+    logger.info('event', {
+      loop,
+      throwing,
+      bytes: new Uint8Array(3),
+      map: new Map([['k', new Set([1])]]),
+      fn: () => 1,
+    })
+    expect(sink.lines[0]).toMatchObject({
+      loop: { big: '18446744073709551616', nan: 'NaN', when: '1970-01-01T00:00:00.000Z', self: '[circular]' },
+      throwing: { bad: '[unreadable]' },
+      bytes: '[3 bytes]',
+      map: { k: [1] },
+    })
+    expect(sink.lines[0]).not.toHaveProperty('fn')
+  })
+
+  it('is bounded, however much is logged', () => {
+    const { logger, sink } = testLogger()
+    logger.info('long', { value: 'x'.repeat(100_000), many: Array.from({ length: 1000 }, (_, i) => i) })
+    logger.info('huge', Object.fromEntries(Array.from({ length: 90 }, (_, i) => [`k${i}`, 'x'.repeat(9000)])))
+    const [long, huge] = sink.lines
+    expect(String(long?.['value'])).toHaveLength(8193)
+    expect(long?.['many']).toHaveLength(101)
+    expect(huge).toMatchObject({ msg: 'huge', truncated: true })
+    expect(sink.text.length).toBeLessThan(20_000)
+  })
+})
+
+describe('levels', () => {
+  it('writes its level and louder ones', () => {
+    const { logger, sink } = testLogger({ level: 'warn' })
+    for (const level of ['error', 'warn', 'info', 'debug'] as const) logger[level](level)
+    expect(sink.lines.map((line) => line['level'])).toEqual(['error', 'warn'])
+  })
+
+  it('changes at runtime for parents and children', () => {
+    const { logger, sink } = testLogger({ level: 'error' })
+    const child = logger.child({ connectionId: 'c1' })
+    child.debug('before')
+    child.setLevel('debug')
+    child.debug('after')
+    logger.debug('parent')
+    expect(sink.lines.map((line) => line['msg'])).toEqual(['after', 'parent'])
+    expect(logger.level()).toBe('debug')
+    expect(logger.isEnabled('debug')).toBe(true)
+  })
+
+  it('refuses a level it does not have', () => {
+    const { logger } = testLogger()
+    // @ts-expect-error not a LogLevel
+    expect(() => logger.setLevel('loud')).toThrow(expect.objectContaining({ code: 'invalid_option' }))
+    // @ts-expect-error not a LogLevel
+    expect(() => testLogger({ level: 'loud' })).toThrow(expect.objectContaining({ code: 'invalid_option' }))
+  })
+})
+
+describe('context', () => {
+  it('puts child fields on each line of the child only', () => {
+    const { logger, sink } = testLogger()
+    logger.child({ connectionId: 'c1' }).child({ userId: 'u1' }).info('a')
+    logger.info('b')
+    expect(sink.lines[0]).toMatchObject({ connectionId: 'c1', userId: 'u1' })
+    expect(sink.lines[1]).not.toHaveProperty('connectionId')
+  })
+
+  it('follows asynchronous code and keeps two runs apart', async () => {
+    const { logger, sink } = testLogger()
+    const run = (requestId: string): Promise<void> =>
+      runWithContext({ requestId }, async () => {
+        await Promise.resolve()
+        setContext({ userId: `user-of-${requestId}` })
+        await Promise.resolve()
+        logger.info('done')
+      })
+    await Promise.all([run('r1'), run('r2')])
+    expect(sink.lines).toEqual([
+      expect.objectContaining({ requestId: 'r1', userId: 'user-of-r1' }),
+      expect.objectContaining({ requestId: 'r2', userId: 'user-of-r2' }),
+    ])
+    expect(currentContext()).toBeUndefined()
+  })
+})
