@@ -1,1 +1,107 @@
-export const placeholder: string = 'x'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Decision, LimitRequest } from './decision.ts'
+import { retryAfterSeconds, setRateLimitHeaders, tightestOf } from './rate-limit-headers.ts'
+import type { RateLimiter } from './rate-limiter.ts'
+
+export interface RateLimitOptions<Req extends IncomingMessage> {
+  readonly limiter: Pick<RateLimiter, 'consume' | 'policies'>
+  /** What the request counts on: user, address, or both in one call; none lets it pass uncounted. */
+  readonly keys: (request: Req) => readonly LimitRequest[]
+  /** The `message` of a 429. Default: `Too many requests from this IP` or `… this user`, by the refused key. */
+  readonly message?: (key: string) => string
+  /** Added to the bodies of 429 and 503 as `traceId`. */
+  readonly traceId?: (request: Req) => string | undefined
+  /** Called for every refusal, before the answer is sent. */
+  readonly onRefused?: (request: Req, decision: Decision) => void
+}
+
+/** An Express middleware, or one of anything that calls `(request, response, next)`. */
+export type RateLimitMiddleware<Req extends IncomingMessage> = (
+  request: Req,
+  response: ServerResponse,
+  next: (error?: unknown) => void,
+) => void
+
+/**
+ * Limits requests: before authentication by address, after it by user and address. Refused: 429 `RATE_LIMITED` with an
+ * exact `Retry-After`; 413 when the cost exceeds the limit; 503 `SERVICE_UNAVAILABLE` when the store failed and
+ * `onStoreError` is `deny`. An error of `keys` or of the limiter goes to `next`.
+ */
+export function rateLimit<Req extends IncomingMessage = IncomingMessage>(
+  options: RateLimitOptions<Req>,
+): RateLimitMiddleware<Req> {
+  const judge = async (request: Req, response: ServerResponse): Promise<boolean> => {
+    const requests = options.keys(request)
+    if (requests.length === 0) return true
+    const decision = await options.limiter.consume(requests)
+    if (decision.source !== 'unavailable') {
+      setRateLimitHeaders(response, decision, {
+        windowMsOf: (name) => options.limiter.policies.get(name)?.windowMs,
+        nowMs: Date.now(),
+      })
+    }
+    if (decision.allowed) return true
+    options.onRefused?.(request, decision)
+    refuse({ request, response, decision }, options)
+    return false
+  }
+  return (request, response, next) => {
+    judge(request, response).then((allowed) => {
+      if (allowed) next()
+    }, next)
+  }
+}
+
+interface Refused<Req extends IncomingMessage> {
+  readonly request: Req
+  readonly response: ServerResponse
+  readonly decision: Decision
+}
+
+function refuse<Req extends IncomingMessage>(refused: Refused<Req>, options: RateLimitOptions<Req>): void {
+  const { request, response, decision } = refused
+  // The client left, or something else has answered meanwhile.
+  if (response.headersSent || response.destroyed) return
+  const traceId = options.traceId?.(request)
+  const trace = traceId === undefined ? {} : { traceId }
+  if (decision.source === 'unavailable') {
+    response.setHeader('Retry-After', retryAfterSeconds(decision.retryAfterMs))
+    const body = { code: 'SERVICE_UNAVAILABLE', message: 'Rate limiting service unavailable', ...trace }
+    send(response, 503, { type: 'application/json', body })
+    return
+  }
+  const message = (options.message ?? messageOf)(tightestOf(decision.results)?.key ?? '')
+  // Waiting can't help a request that costs more than the limit: that is no 429.
+  const status = decision.retryAfterMs < 0 ? 413 : 429
+  const body = { code: 'RATE_LIMITED', message, ...trace }
+  const wantsProblem = request.headers.accept?.includes('application/problem+json') === true
+  if (!wantsProblem) send(response, status, { type: 'application/json', body })
+  else
+    send(response, status, {
+      type: 'application/problem+json',
+      body: { ...problemOf(decision, status), ...body },
+    })
+}
+
+/** RFC 9457, with the type that draft-ietf-httpapi-ratelimit-headers registers. */
+function problemOf(decision: Decision, status: number): object {
+  const violated = decision.results.filter(({ allowed }) => !allowed).map(({ policy }) => policy)
+  return {
+    type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
+    title: 'Quota exceeded',
+    status,
+    'violated-policies': violated,
+  }
+}
+
+function messageOf(key: string): string {
+  return `Too many requests from this ${key.startsWith('ip:') ? 'IP' : 'user'}`
+}
+
+function send(response: ServerResponse, status: number, content: { type: string; body: object }): void {
+  const bytes = Buffer.from(JSON.stringify(content.body))
+  response.statusCode = status
+  response.setHeader('Content-Type', `${content.type}; charset=utf-8`)
+  response.setHeader('Content-Length', bytes.length)
+  response.end(bytes)
+}

@@ -1,1 +1,115 @@
-export const placeholder: string = 'x'
+import type { Decision, KeyDecision, LimitRequest } from './decision.ts'
+import { steadyNow } from './memory-rate-limit-store.ts'
+import { MessageWindow } from './message-window.ts'
+import { isWhole } from './policy.ts'
+import { RateLimitError } from './rate-limit-error.ts'
+import type { RateLimiter } from './rate-limiter.ts'
+
+export interface SocketLimiterOptions {
+  readonly limiter: Pick<RateLimiter, 'consume'>
+  /** What a frame of this kind counts on, usually user and address with a cost by kind; none: this socket's limit only. */
+  readonly keys: (kind: string) => readonly LimitRequest[]
+  /** The limit of this socket alone, over all kinds: judged first, in this process. Limit at most 10 000. */
+  readonly perConnection: { readonly limit: number; readonly windowMs: number }
+  /** Frames that may wait to be judged; more are refused at once. Default 256. */
+  readonly maxPending?: number
+  /** Refusals in a row after which `abusive` is said and the socket should be closed with 1008. Default 100. */
+  readonly abusiveAfter?: number
+  /** Time in ms. Default: a clock that never goes back. */
+  readonly now?: () => number
+}
+
+/** What to do with one frame. `reason` goes to the client as it is. */
+export type FrameDecision =
+  | { readonly allowed: true }
+  | {
+      readonly allowed: false
+      readonly reason: 'rate_limited' | 'limiter_unavailable'
+      /** Who refused: this socket's own limit, its queue of frames, or the shared limits. */
+      readonly scope: 'connection' | 'pending' | 'shared'
+      /** -1: the frame costs more than its limit, waiting can't help. */
+      readonly retryAfterMs: number
+      /** Whether the peer keeps sending in spite of refusals. */
+      readonly abusive: boolean
+      /** The keys that refused, of the scope `shared`. */
+      readonly refused: readonly KeyDecision[]
+    }
+
+/** Judges the frames of one socket, strictly in the order of the calls. */
+export interface SocketLimiter {
+  /** Rejects only for broken calls (INVALID_REQUEST, CLOSED); the frames after it are judged all the same. */
+  judge(kind: string): Promise<FrameDecision>
+  /** Frames that wait to be judged. */
+  readonly pending: number
+  /** Frames not judged yet, and later ones, reject with CLOSED. */
+  close(): void
+}
+
+/**
+ * Creates the limiter of one socket. First the socket's own limit, exact and free of charge, then user and address in
+ * one call; a refused frame counts nowhere. Throws INVALID_OPTIONS.
+ */
+export function createSocketLimiter(options: SocketLimiterOptions): SocketLimiter {
+  const { limiter, keys, perConnection, maxPending = 256, abusiveAfter = 100, now = steadyNow } = options
+  const { limit, windowMs } = perConnection
+  if (!isWhole(limit, 1, 10_000) || !isWhole(windowMs, 1, 86_400_000)) {
+    throw new RateLimitError(
+      'INVALID_OPTIONS',
+      'perConnection: limit must be 1 to 10 000, windowMs 1 ms to a day',
+    )
+  }
+  if (!isWhole(maxPending, 1, 100_000) || !isWhole(abusiveAfter, 1, 1_000_000)) {
+    throw new RateLimitError('INVALID_OPTIONS', 'maxPending must be 1 to 1e5, abusiveAfter 1 to 1e6')
+  }
+  const window = new MessageWindow(limit, windowMs)
+  let last: Promise<unknown> = Promise.resolve()
+  let pending = 0
+  let refusals = 0
+  let closed = false
+
+  function refuse(by: Pick<Refusal, 'scope' | 'retryAfterMs'> & Partial<Refusal>): FrameDecision {
+    refusals += 1
+    return { allowed: false, reason: 'rate_limited', refused: [], ...by, abusive: refusals >= abusiveAfter }
+  }
+
+  async function judgeNext(kind: string): Promise<FrameDecision> {
+    if (closed) throw new RateLimitError('CLOSED', 'The socket limiter is closed')
+    const retryAfterMs = Math.ceil(window.waitMs(now()))
+    if (retryAfterMs > 0) return refuse({ scope: 'connection', retryAfterMs })
+    const requests = keys(kind)
+    const decision = requests.length === 0 ? undefined : await limiter.consume(requests)
+    if (decision?.allowed === false) return refuse(sharedRefusal(decision))
+    window.add(now())
+    refusals = 0
+    return { allowed: true }
+  }
+
+  return {
+    async judge(kind) {
+      if (pending >= maxPending) return refuse({ scope: 'pending', retryAfterMs: 1000 })
+      pending += 1
+      // One at a time: judged at once, the first frames of a burst could be the refused ones.
+      const judged = last.then(async () => judgeNext(kind))
+      last = judged.catch(() => {})
+      try {
+        return await judged
+      } finally {
+        pending -= 1
+      }
+    },
+    get pending() {
+      return pending
+    },
+    close() {
+      closed = true
+    },
+  }
+}
+
+type Refusal = Extract<FrameDecision, { readonly allowed: false }>
+
+function sharedRefusal(decision: Decision): Omit<Refusal, 'allowed' | 'abusive'> {
+  const { retryAfterMs, source, results } = decision
+  const reason = source === 'unavailable' ? 'limiter_unavailable' : 'rate_limited'
+  return { scope: 'shared', reason, retryAfterMs, refused: results.filter(({ allowed }) => !allowed) }
+}

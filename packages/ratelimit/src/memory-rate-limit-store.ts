@@ -1,0 +1,122 @@
+import type { CheckedPolicy } from './policy.ts'
+import { RateLimitError } from './rate-limit-error.ts'
+import {
+  type RateLimitStore,
+  type StoreAnswer,
+  storeKeyOf,
+  type StoreKey,
+  type StoreMode,
+  type StoreRequest,
+} from './rate-limit-store.ts'
+import {
+  addHit,
+  addViolations,
+  emptyWindow,
+  expiryOf,
+  fits,
+  rollWindow,
+  usedOf,
+  type WindowState,
+} from './sliding-window.ts'
+
+export interface MemoryRateLimitStoreOptions {
+  /** Keys held at most; above it the one unused for longest is forgotten. Default 100 000, some 20 MB. */
+  readonly maxKeys?: number
+  /** Time in ms. Default: a clock that never goes back. */
+  readonly now?: () => number
+}
+
+interface Entry {
+  readonly state: WindowState
+  readonly policy: CheckedPolicy
+}
+
+/** Milliseconds since 1970 by a clock that is not set back: a wall clock may be. */
+export function steadyNow(): number {
+  return Math.floor(performance.timeOrigin + performance.now())
+}
+
+/** Counters of one process: bounded, O(1) for each key, without timers. Expired keys leave as new ones come. */
+export class MemoryRateLimitStore implements RateLimitStore {
+  readonly kind = 'memory'
+  readonly #maxKeys: number
+  readonly #now: () => number
+  /** In order of last use. */
+  readonly #entries = new Map<string, Entry>()
+
+  constructor(options: MemoryRateLimitStoreOptions = {}) {
+    const { maxKeys = 100_000, now = steadyNow } = options
+    if (!Number.isInteger(maxKeys) || maxKeys < 1) {
+      throw new RateLimitError('INVALID_OPTIONS', 'maxKeys must be a whole number of at least 1')
+    }
+    this.#maxKeys = maxKeys
+    this.#now = now
+  }
+
+  /** Keys held now. */
+  get size(): number {
+    return this.#entries.size
+  }
+
+  judge(requests: readonly StoreRequest[], mode: StoreMode): StoreAnswer {
+    const nowMs = Math.floor(this.#now())
+    const states = requests.map((request) => this.#load(request, nowMs))
+    const fit = requests.map((request, at) => fits(stateAt(states, at), request, nowMs))
+    const allowed = !fit.includes(false)
+    const keys = requests.map((request, at): StoreKey => {
+      const { policy, cost, refusals } = request
+      const state = stateAt(states, at)
+      const counts = mode === 'increment' || (mode === 'consume' && allowed)
+      if (counts && cost > 0) addHit(state, policy, cost)
+      if (mode !== 'check')
+        addViolations(state, policy, { denied: fit[at] === false, reported: refusals, nowMs })
+      if (mode !== 'check' && keeps(state, policy, nowMs)) this.#keep(request, state, nowMs)
+      return { fits: fit[at] === true, state: { ...state, counts: [...state.counts] }, nowMs }
+    })
+    return { allowed, keys }
+  }
+
+  reset(requests: readonly Pick<StoreRequest, 'policy' | 'subject'>[]): void {
+    for (const request of requests) this.#entries.delete(storeKeyOf(request))
+  }
+
+  close(): void {
+    this.#entries.clear()
+  }
+
+  #load(request: StoreRequest, nowMs: number): WindowState {
+    const entry = this.#entries.get(storeKeyOf(request))
+    if (entry === undefined) return emptyWindow(request.policy, nowMs)
+    rollWindow(entry.state, request.policy, nowMs)
+    return entry.state
+  }
+
+  #keep(request: StoreRequest, state: WindowState, nowMs: number): void {
+    const key = storeKeyOf(request)
+    const known = this.#entries.delete(key)
+    if (!known) this.#makeRoom(nowMs)
+    this.#entries.set(key, { state, policy: request.policy })
+  }
+
+  /** Looks at the two keys unused for longest: more expired keys leave than new ones come, at a constant cost. */
+  #makeRoom(nowMs: number): void {
+    let looked = 0
+    for (const [key, { state, policy }] of this.#entries) {
+      const full = this.#entries.size >= this.#maxKeys
+      if (!full && expiryOf(state, policy) > nowMs) return
+      this.#entries.delete(key)
+      looked += 1
+      if (looked === 2) return
+    }
+  }
+}
+
+function stateAt(states: readonly WindowState[], at: number): WindowState {
+  const state = states[at]
+  if (state === undefined) throw new RateLimitError('INVALID_REQUEST', 'A request without a state')
+  return state
+}
+
+function keeps(state: WindowState, policy: CheckedPolicy, nowMs: number): boolean {
+  return state.violations > 0 || state.blockedUntilMs > nowMs || usedOf(state, policy, nowMs) > 0
+}

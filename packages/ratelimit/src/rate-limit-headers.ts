@@ -1,0 +1,71 @@
+import type { ServerResponse } from 'node:http'
+import type { Decision, KeyDecision } from './decision.ts'
+
+/** The header fields of a decision; `windowMsOf` knows the windows, which a decision doesn't carry. */
+export interface RateLimitHeaderOptions {
+  readonly windowMsOf: (policy: string) => number | undefined
+  /** Unix time in ms. */
+  readonly nowMs: number
+}
+
+/**
+ * Sets `X-RateLimit-Limit/Remaining/Reset` (Reset in unix seconds) for the tightest key, and the fields of
+ * draft-ietf-httpapi-ratelimit-headers-11 for all. When an earlier middleware limited the same response, the IETF lists
+ * grow; a refusal or the tighter of both owns the legacy fields.
+ */
+export function setRateLimitHeaders(
+  response: ServerResponse,
+  decision: Decision,
+  options: RateLimitHeaderOptions,
+): void {
+  const tightest = tightestOf(decision.results)
+  if (tightest !== undefined && !isLooser(tightest, response)) {
+    response.setHeader('X-RateLimit-Limit', tightest.limit)
+    response.setHeader('X-RateLimit-Remaining', tightest.remaining)
+    response.setHeader('X-RateLimit-Reset', Math.ceil((options.nowMs + tightest.resetMs) / 1000))
+  }
+  const policies: string[] = []
+  const states: string[] = []
+  for (const result of decision.results) {
+    const windowMs = options.windowMsOf(result.policy)
+    const window = windowMs === undefined ? '' : `;w=${Math.ceil(windowMs / 1000)}`
+    policies.push(`"${result.policy}";q=${result.limit}${window}`)
+    states.push(`"${result.policy}";r=${result.remaining};t=${Math.ceil(result.moreAfterMs / 1000)}`)
+  }
+  append(response, 'RateLimit-Policy', policies)
+  append(response, 'RateLimit', states)
+  if (decision.retryAfterMs > 0) response.setHeader('Retry-After', retryAfterSeconds(decision.retryAfterMs))
+}
+
+/** Whole seconds, at least 1, never too early. */
+export function retryAfterSeconds(retryAfterMs: number): number {
+  return Math.max(1, Math.ceil(retryAfterMs / 1000))
+}
+
+/** The key that refused for longest, else the one with the least left. */
+export function tightestOf(results: readonly KeyDecision[]): KeyDecision | undefined {
+  let tightest: KeyDecision | undefined
+  for (const result of results) {
+    if (tightest === undefined || isTighter(result, tightest)) tightest = result
+  }
+  return tightest
+}
+
+function isTighter(result: KeyDecision, than: KeyDecision): boolean {
+  if (result.allowed !== than.allowed) return !result.allowed
+  if (result.allowed) return result.remaining < than.remaining
+  const never = Number.MAX_SAFE_INTEGER
+  const [wait, other] = [result.retryAfterMs, than.retryAfterMs].map((ms) => (ms < 0 ? never : ms))
+  return (wait ?? 0) > (other ?? 0)
+}
+
+function isLooser(result: KeyDecision, response: ServerResponse): boolean {
+  const before = response.getHeader('X-RateLimit-Remaining')
+  return result.allowed && before !== undefined && Number(before) < result.remaining
+}
+
+function append(response: ServerResponse, name: string, items: readonly string[]): void {
+  const before = response.getHeader(name)
+  const list = before === undefined ? items : [String(before), ...items]
+  if (list.length > 0) response.setHeader(name, list.join(', '))
+}
