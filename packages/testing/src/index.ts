@@ -11,3 +11,4 @@ export {
   type TestWsOptions,
   TestWsRefused,
 } from './ws-client.ts'
+export type { ProvidedRedis } from './vitest-redis.ts'

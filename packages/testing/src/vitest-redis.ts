@@ -1,10 +1,13 @@
 import type { TestProject } from 'vitest/node'
 import { startRedis } from './redis-server.ts'
 
+/** What `inject` of vitest knows as soon as a test file imports this package. */
+export interface ProvidedRedis {
+  redisUrl: string
+}
+
 declare module 'vitest' {
-  interface ProvidedContext {
-    redisUrl: string
-  }
+  interface ProvidedContext extends ProvidedRedis {}
 }
 
 /** vitest's globalSetup: `inject('redisUrl')` is REDIS_URL when set, else a server that lives for the run. */

@@ -1,0 +1,311 @@
+import type {
+  BrokerEvent,
+  ChannelMessage,
+  Position,
+  ResetReason,
+  Subscriber,
+  SubscribeOptions,
+  Subscription,
+} from './broker.ts'
+import type { ChannelLog, Upstream } from './channel-log.ts'
+import { PubSubError } from './errors.ts'
+import { LocalSubscription, type LogRange } from './local-subscription.ts'
+
+export interface FeedOptions {
+  readonly channel: string
+  /** False for ephemeral channels: holes are passed over, there is nothing to repair them from. */
+  readonly logged: boolean
+  readonly log: ChannelLog
+  readonly upstream: Upstream
+  /** Messages a read. */
+  readonly pageSize: number
+  readonly maxBuffered: number
+  readonly onEvent: (event: BrokerEvent) => void
+  /** Nobody is subscribed any more. */
+  readonly onEmpty: () => void
+}
+
+type Head = Position & { readonly publishedAtMs: number }
+
+interface Join {
+  readonly subscription: LocalSubscription
+  readonly since: Position
+  readonly done: (error?: unknown) => void
+}
+
+const firstRetryMs = 100
+const maxRetryMs = 2000
+
+/**
+ * One channel on one instance: turns what the upstream brings into one gapless order for all local subscribers.
+ *
+ *     joining ──► live ──hole, new epoch, link back──► syncing ──► live
+ *                                                        │ messages wait (bounded), the log is read to its head
+ */
+export class ChannelFeed {
+  readonly #options: FeedOptions
+  readonly #subscriptions = new Set<LocalSubscription>()
+  #joining: Promise<void> | undefined
+  #head: Head | undefined
+  #syncing = true
+  #again = false
+  #pending: ChannelMessage[] = []
+  #joins: Join[] = []
+  #joinsRun = false
+  #retry: NodeJS.Timeout | undefined
+  #retryMs = firstRetryMs
+  #waiting = 0
+  #closed = false
+
+  constructor(options: FeedOptions) {
+    this.#options = options
+  }
+
+  get size(): number {
+    return this.#subscriptions.size
+  }
+
+  /** Somebody is subscribed or about to be. */
+  get used(): boolean {
+    return this.#subscriptions.size > 0 || this.#waiting > 0
+  }
+
+  async subscribe(subscriber: Subscriber, { since }: SubscribeOptions): Promise<Subscription> {
+    this.#waiting++
+    try {
+      const head = await this.#join()
+      const subscription = new LocalSubscription({
+        channel: this.#options.channel,
+        subscriber,
+        position: head,
+        maxBuffered: this.#options.maxBuffered,
+        onError: (error) =>
+          this.#options.onEvent({
+            type: 'error',
+            stage: 'subscriber',
+            channel: this.#options.channel,
+            error,
+          }),
+        onClose: (closed) => this.#leave(closed),
+      })
+      this.#subscriptions.add(subscription)
+      if (since !== undefined) await this.#recover(subscription, since)
+      return subscription
+    } finally {
+      this.#waiting--
+      if (!this.used) this.#options.onEmpty()
+    }
+  }
+
+  /** A live message from upstream. */
+  receive(message: ChannelMessage): void {
+    if (this.#syncing || this.#head === undefined) {
+      if (this.#pending.length < this.#options.maxBuffered) this.#pending.push(message)
+      else {
+        // They are in the log: reading them again is cheaper than keeping them all.
+        this.#pending.length = 0
+        this.#again = true
+      }
+    } else if (!this.#apply(message)) this.sync()
+  }
+
+  /** The log's head was seen at `position`: are we there? */
+  compare(position: Position): boolean {
+    const head = this.#head
+    return this.#syncing || head === undefined || (head.epoch === position.epoch && head.seq === position.seq)
+  }
+
+  /** Reads the log from the last delivered message to its head; for after a silence of the link. */
+  sync(): void {
+    if (this.#closed) return
+    this.#again = true
+    if (this.#retry !== undefined) clearTimeout(this.#retry)
+    else if (this.#syncing || this.#head === undefined) return
+    this.#syncing = true
+    void this.#catchUp()
+  }
+
+  close(): void {
+    this.#closed = true
+    clearTimeout(this.#retry)
+    for (const subscription of this.#subscriptions) subscription.close()
+    this.#subscriptions.clear()
+    this.#pending.length = 0
+  }
+
+  async #join(): Promise<Head> {
+    this.#joining ??= this.#begin()
+    await this.#joining
+    if (this.#closed || this.#head === undefined) throw new PubSubError('closed', 'The broker is closed')
+    return this.#head
+  }
+
+  /** First the upstream, then the head: the other way round loses what is published in between. */
+  async #begin(): Promise<void> {
+    const { channel, upstream, log, onEvent } = this.#options
+    try {
+      await upstream.subscribe(channel)
+      const { epoch, seq, publishedAtMs } = await log.read(channel, { limit: 0 })
+      this.#head = { epoch, seq, publishedAtMs }
+    } catch (error) {
+      this.#joining = undefined
+      this.#pending.length = 0
+      throw error
+    }
+    onEvent({ type: 'joined', channel })
+    this.#settle()
+    if (this.#again) void this.#catchUp()
+    else this.#syncing = false
+  }
+
+  /** Delivers or drops a message. False: only the log can tell what to do. */
+  #apply(message: ChannelMessage): boolean {
+    const head = this.#head
+    if (head === undefined) return false
+    if (message.epoch === head.epoch) {
+      if (message.seq === head.seq + 1) {
+        this.#deliver(message)
+        return true
+      }
+      // A log that went back (a failover to a replica that lagged) gives used numbers to new messages.
+      if (message.seq <= head.seq) return message.publishedAtMs <= head.publishedAtMs
+    }
+    if (this.#options.logged) return false
+    this.#deliver(message)
+    return true
+  }
+
+  #deliver(message: ChannelMessage): void {
+    this.#head = message
+    for (const subscription of this.#subscriptions) subscription.accept(message)
+  }
+
+  /** Applies what came while the log was read; what does not fit means that the log has moved on. */
+  #settle(): void {
+    const pending = this.#pending
+    this.#pending = []
+    for (const message of pending) if (!this.#apply(message)) this.#again = true
+  }
+
+  async #catchUp(): Promise<void> {
+    const { channel, onEvent } = this.#options
+    this.#retry = undefined
+    let repaired = 0
+    try {
+      while (this.#again && !this.#closed) {
+        this.#again = false
+        repaired += await this.#readToHead()
+        this.#settle()
+      }
+      this.#syncing = false
+      this.#retryMs = firstRetryMs
+      if (repaired > 0) onEvent({ type: 'repaired', channel, messages: repaired })
+    } catch (error) {
+      onEvent({ type: 'error', stage: 'repair', channel, error })
+      if (this.#closed) return
+      this.#again = true
+      this.#retry = setTimeout(() => void this.#catchUp(), this.#retryMs * (0.5 + Math.random()))
+      this.#retryMs = Math.min(this.#retryMs * 2, maxRetryMs)
+    }
+  }
+
+  async #readToHead(): Promise<number> {
+    const { channel, log, logged, pageSize } = this.#options
+    let delivered = 0
+    for (let head = this.#head; head !== undefined && !this.#closed; head = this.#head) {
+      const page = await log.read(channel, { since: head, limit: pageSize })
+      if (this.#closed) return delivered
+      if (page.epoch !== head.epoch) return (this.#reset(page, 'epoch'), delivered)
+      if (page.seq < head.seq || (page.sinceAtMs !== undefined && page.sinceAtMs > head.publishedAtMs)) {
+        // Everybody who knows the lost numbers must be told, also those who come back later: a new epoch does that.
+        await log.rotate(channel, head.epoch)
+        continue
+      }
+      if (page.seq === head.seq) return delivered
+      const [first] = page.messages
+      if (first?.seq !== head.seq + 1) {
+        if (logged) this.#reset(page, 'trimmed')
+        else this.#head = page
+        return delivered
+      }
+      for (const message of page.messages) if (this.#apply(message)) delivered++
+    }
+    return delivered
+  }
+
+  #reset({ epoch, seq, publishedAtMs }: Head, reason: ResetReason): void {
+    const { channel, logged, onEvent } = this.#options
+    this.#head = { epoch, seq, publishedAtMs }
+    if (!logged) return
+    onEvent({ type: 'reset', channel, reason })
+    for (const subscription of this.#subscriptions) subscription.reset({ channel, epoch, seq, reason })
+  }
+
+  async #recover(subscription: LocalSubscription, since: Position): Promise<void> {
+    if (since.epoch === subscription.epoch && since.seq === subscription.seq) {
+      subscription.recovered = true
+      return
+    }
+    await new Promise<void>((resolve, reject) => {
+      const done = (error?: unknown): void => {
+        if (error === undefined) return resolve()
+        subscription.close()
+        reject(error)
+      }
+      this.#joins.push({ subscription, since, done })
+      if (!this.#joinsRun) void this.#runJoins()
+    })
+  }
+
+  /** All who came while a read was under way share the next one: a storm costs a few reads, not one each. */
+  async #runJoins(): Promise<void> {
+    this.#joinsRun = true
+    // The reconnects of one turn of the event loop belong together.
+    await Promise.resolve()
+    while (this.#joins.length > 0) {
+      const round = this.#joins.splice(0)
+      try {
+        const epoch = this.#head?.epoch
+        const known = round.filter(({ since }) => since.epoch === epoch).map(({ since }) => since.seq)
+        const range =
+          epoch === undefined || known.length === 0
+            ? undefined
+            : await this.#readRange({ epoch, seq: Math.min(...known) })
+        for (const { subscription, since, done } of round) {
+          subscription.recover(since, range)
+          done()
+        }
+      } catch (error) {
+        for (const { done } of round) done(error)
+      }
+    }
+    this.#joinsRun = false
+  }
+
+  async #readRange(since: Position): Promise<LogRange> {
+    const { channel, log, pageSize } = this.#options
+    let messages: ChannelMessage[] = []
+    let from = since
+    for (;;) {
+      const page = await log.read(channel, { since: from, limit: pageSize })
+      const [first] = page.messages
+      // Trimmed in between: what was read is no longer connected to what follows.
+      if (first !== undefined && first.seq !== from.seq + 1) messages = []
+      messages.push(...page.messages)
+      const last = page.messages.at(-1)
+      if (page.epoch !== since.epoch || last === undefined || last.seq >= page.seq)
+        return {
+          epoch: page.epoch,
+          seq: last?.seq ?? page.seq,
+          low: messages[0]?.seq ?? page.seq + 1,
+          messages,
+        }
+      from = last
+    }
+  }
+
+  #leave(subscription: LocalSubscription): void {
+    this.#subscriptions.delete(subscription)
+    if (!this.used) this.#options.onEmpty()
+  }
+}

@@ -1,0 +1,119 @@
+import type { BrokerEvent, ChannelMessage, Subscriber, SubscribeOptions, Subscription } from './broker.ts'
+import type { ChannelClasses } from './channel-class.ts'
+import { ChannelFeed } from './channel-feed.ts'
+import type { ChannelLog, Upstream } from './channel-log.ts'
+import { PubSubError } from './errors.ts'
+
+/** What brokers have in common. */
+export interface LocalOptions {
+  /** How long the upstream subscription stays after the last local subscriber, in ms. Default 1000. */
+  readonly lingerMs?: number
+  /** Messages that may wait for a subscriber's `start()`, or for a repair; more: a reset, or another read. Default 1000. */
+  readonly maxBuffered?: number
+  /** Messages a read of the log. Default 200. */
+  readonly pageSize?: number
+  readonly onEvent?: (event: BrokerEvent) => void
+}
+
+export interface HubOptions extends LocalOptions {
+  readonly classes: ChannelClasses
+  readonly log: ChannelLog
+  readonly upstream: Upstream
+}
+
+const checksAtOnce = 50
+
+/** All channels that have subscribers on this instance. */
+export class ChannelHub {
+  readonly #options: Required<HubOptions>
+  readonly #feeds = new Map<string, ChannelFeed>()
+  readonly #leaving = new Map<string, NodeJS.Timeout>()
+  #closed = false
+
+  constructor(options: HubOptions) {
+    this.#options = { lingerMs: 1000, maxBuffered: 1000, pageSize: 200, onEvent: () => {}, ...options }
+  }
+
+  get channels(): number {
+    return this.#feeds.size
+  }
+
+  get subscriptions(): number {
+    let sum = 0
+    for (const feed of this.#feeds.values()) sum += feed.size
+    return sum
+  }
+
+  async subscribe(
+    channel: string,
+    subscriber: Subscriber,
+    options: SubscribeOptions = {},
+  ): Promise<Subscription> {
+    if (this.#closed) throw new PubSubError('closed', 'The broker is closed')
+    const feed = this.#feeds.get(channel) ?? this.#open(channel)
+    return feed.subscribe(subscriber, options)
+  }
+
+  /** A live message from upstream. */
+  receive(message: ChannelMessage): void {
+    this.#feeds.get(message.channel)?.receive(message)
+  }
+
+  /** The upstream may have been silent on this channel. */
+  sync(channel: string): void {
+    this.#feeds.get(channel)?.sync()
+  }
+
+  /** Compares all channels with their logs, some at a time; those that lag read what they missed. */
+  async check(): Promise<void> {
+    const channels = [...this.#feeds.keys()]
+    for (let at = 0; at < channels.length && !this.#closed; at += checksAtOnce)
+      await Promise.all(channels.slice(at, at + checksAtOnce).map(async (channel) => this.#check(channel)))
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const timer of this.#leaving.values()) clearTimeout(timer)
+    this.#leaving.clear()
+    for (const feed of this.#feeds.values()) feed.close()
+    this.#feeds.clear()
+  }
+
+  async #check(channel: string): Promise<void> {
+    const head = await this.#options.log.read(channel, { limit: 0 })
+    const feed = this.#feeds.get(channel)
+    if (feed !== undefined && !feed.compare(head)) feed.sync()
+  }
+
+  #open(channel: string): ChannelFeed {
+    const { classes, log, upstream, maxBuffered, pageSize, onEvent } = this.#options
+    const { historySize } = classes.of(channel)
+    const feed = new ChannelFeed({
+      channel,
+      logged: historySize > 0,
+      log,
+      upstream,
+      maxBuffered,
+      pageSize,
+      onEvent,
+      onEmpty: () => this.#linger(channel, feed),
+    })
+    this.#feeds.set(channel, feed)
+    return feed
+  }
+
+  /** Leaves late: somebody who reconnects finds the channel still warm. */
+  #linger(channel: string, feed: ChannelFeed): void {
+    if (this.#closed || this.#leaving.has(channel) || this.#feeds.get(channel) !== feed) return
+    const timer = setTimeout(() => {
+      this.#leaving.delete(channel)
+      if (feed.used) return
+      feed.close()
+      this.#feeds.delete(channel)
+      this.#options.upstream.unsubscribe(channel)
+      this.#options.onEvent({ type: 'left', channel })
+    }, this.#options.lingerMs)
+    timer.unref()
+    this.#leaving.set(channel, timer)
+  }
+}

@@ -1,0 +1,129 @@
+import type { ChannelMessage, Position, Reset, Subscriber, Subscription } from './broker.ts'
+
+export interface LocalSubscriptionOptions {
+  readonly channel: string
+  readonly subscriber: Subscriber
+  /** Where the channel is now. */
+  readonly position: Position
+  /** How many messages may wait for `start()`. */
+  readonly maxBuffered: number
+  readonly onError: (error: unknown) => void
+  readonly onClose: (subscription: LocalSubscription) => void
+}
+
+/** The messages of the log from `low` to the head, without a hole. */
+export interface LogRange extends Position {
+  readonly low: number
+  readonly messages: readonly ChannelMessage[]
+}
+
+/**
+ * One subscriber's queue before `start()`, and its filter after.
+ *
+ *     attached ──────── buffering ──────── start() ── live ──────── close()
+ *        │ live messages and resets queue up │ queue in order │ each at once
+ */
+export class LocalSubscription implements Subscription {
+  readonly channel: string
+  recovered: boolean | undefined
+  readonly #options: LocalSubscriptionOptions
+  readonly #queue: (ChannelMessage | Reset)[] = []
+  /** What the caller was told. */
+  #base: Position
+  /** The last position that is queued or delivered. */
+  #last: Position
+  #reset: Reset | undefined
+  #state: 'buffering' | 'live' | 'closed' = 'buffering'
+
+  constructor(options: LocalSubscriptionOptions) {
+    this.#options = options
+    this.channel = options.channel
+    this.#base = { epoch: options.position.epoch, seq: options.position.seq }
+    this.#last = this.#base
+  }
+
+  get epoch(): string {
+    return this.#base.epoch
+  }
+
+  get seq(): number {
+    return this.#base.seq
+  }
+
+  get closed(): boolean {
+    return this.#state === 'closed'
+  }
+
+  /** A message that came from the log, in order. */
+  accept(message: ChannelMessage): void {
+    // Read from the log already, or known to the subscriber before this instance heard of it.
+    if (message.seq <= this.#last.seq && message.epoch === this.#last.epoch) return
+    this.#last = message
+    if (this.#state === 'live') this.#deliver(message)
+    else if (this.#state === 'buffering') {
+      if (this.#queue.length < this.#options.maxBuffered) this.#queue.push(message)
+      else this.reset({ channel: this.channel, epoch: message.epoch, seq: message.seq, reason: 'overflow' })
+    }
+  }
+
+  reset(reset: Reset): void {
+    this.#last = reset
+    if (this.#state === 'live') this.#deliver(reset)
+    else {
+      this.#queue.length = 0
+      this.#queue.push(reset)
+      this.#reset = reset
+    }
+  }
+
+  /** Puts what was missed since `since` before what came meanwhile, if `range` proves that nothing is missing. */
+  recover(since: Position, range: LogRange | undefined): void {
+    const proven =
+      this.#reset === undefined &&
+      range !== undefined &&
+      range.epoch === since.epoch &&
+      range.epoch === this.#base.epoch &&
+      range.seq >= this.#base.seq &&
+      range.seq >= since.seq &&
+      (since.seq === range.seq || since.seq + 1 >= range.low)
+    this.recovered = proven
+    if (proven) {
+      const later = this.#queue.filter((item) => item.seq > range.seq)
+      this.#queue.length = 0
+      this.#queue.push(...range.messages.filter((message) => message.seq > since.seq), ...later)
+      this.#base = { epoch: since.epoch, seq: since.seq }
+      if (range.seq > this.#last.seq) this.#last = { epoch: range.epoch, seq: range.seq }
+    } else if (this.#reset !== undefined) {
+      // It happened before anybody was told a position: the position after it says the same.
+      this.#base = { epoch: this.#reset.epoch, seq: this.#reset.seq }
+      this.#queue.splice(0, 1)
+      this.#reset = undefined
+    }
+  }
+
+  start(): void {
+    if (this.#state !== 'buffering') return
+    // A subscriber that publishes while it is called must not overtake its own queue.
+    for (let item = this.#queue.shift(); item !== undefined; item = this.#queue.shift()) {
+      this.#deliver(item)
+      if (this.closed) return
+    }
+    this.#state = 'live'
+  }
+
+  close(): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#queue.length = 0
+    this.#options.onClose(this)
+  }
+
+  #deliver(item: ChannelMessage | Reset): void {
+    try {
+      if ('data' in item) this.#options.subscriber.onMessage(item)
+      else this.#options.subscriber.onReset(item)
+    } catch (error) {
+      this.#options.onError(error)
+    }
+  }
+}

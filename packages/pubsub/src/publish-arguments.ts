@@ -1,0 +1,19 @@
+import type { PublishOptions } from './broker.ts'
+import { PubSubError } from './errors.ts'
+
+/** The payload as bytes; throws `invalid` for what a broker does not take. A Buffer is not copied. */
+export function parsePublish(data: Buffer | string, options: PublishOptions): Buffer {
+  const { idempotencyKey, traceparent } = options
+  if (idempotencyKey !== undefined && (idempotencyKey.length === 0 || idempotencyKey.length > 512))
+    throw new PubSubError('invalid', 'An idempotency key has 1 to 512 characters')
+  if (traceparent !== undefined && !/^[\x21-\x7e]{1,128}$/.test(traceparent))
+    throw new PubSubError('invalid', 'A traceparent has 1 to 128 visible ASCII characters')
+  return typeof data === 'string' ? Buffer.from(data) : data
+}
+
+/** How many messages a read may return; throws `invalid`. */
+export function parseLimit(limit = 100): number {
+  if (!Number.isInteger(limit) || limit < 0 || limit > 10_000)
+    throw new PubSubError('invalid', 'limit must be an integer from 0 to 10000')
+  return limit
+}

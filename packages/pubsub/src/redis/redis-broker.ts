@@ -1,0 +1,277 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import type {
+  Broker,
+  BrokerEvent,
+  BrokerHealth,
+  BrokerStats,
+  PublishOptions,
+  PublishResult,
+  ReadOptions,
+  ReadResult,
+  Subscriber,
+  SubscribeOptions,
+  Subscription,
+} from '../broker.ts'
+import { type ChannelClass, ChannelClasses } from '../channel-class.ts'
+import { ChannelHub, type LocalOptions } from '../channel-hub.ts'
+import { PubSubError } from '../errors.ts'
+import { parseLimit, parsePublish } from '../publish-arguments.ts'
+import { toReadResult } from '../read-result.ts'
+import { decodeEnvelope } from './envelope.ts'
+import { Outbox } from './outbox.ts'
+import { Probe } from './probe.ts'
+import type { RedisClient } from './redis-client.ts'
+import { RedisLog } from './redis-log.ts'
+import { createUpstream, type RedisUpstream } from './redis-upstream.ts'
+import { ScriptRunner } from './script-runner.ts'
+
+export interface RedisBrokerOptions extends LocalOptions {
+  /** An ioredis `Redis` or `Cluster` for commands; subscriptions get connections of their own, made from it. */
+  readonly client: RedisClient
+  /** Begins every key and live channel. No braces. Default `gw`. */
+  readonly prefix?: string
+  /** Settings by prefix of the channel's name. Default: everything is an event, the last 1000 of five minutes. */
+  readonly classes?: readonly ChannelClass[]
+  /** How long an idempotency key is remembered, in ms. Default 600 000. */
+  readonly idempotencyTtlMs?: number
+  /** Deadline of a publish, a read, a subscribe, in ms. Default 1000. */
+  readonly timeoutMs?: number
+  /** Publishes, and commands, that may wait for an answer; more are refused. Default 10 000. */
+  readonly maxPending?: number
+  /** How often the broker sends itself a message, in ms. Default 1000. */
+  readonly probeIntervalMs?: number
+  /** Silence after which the link is replaced and `health()` is not ok, in ms. Default 3000. */
+  readonly probeTimeoutMs?: number
+  /** How often the heads of all subscribed channels are compared with the log, in ms. Default 5000. */
+  readonly checkIntervalMs?: number
+}
+
+/** Which hearing of a message that several instances heard this is. */
+export interface Occurrence {
+  /** The same on all instances for the same content. */
+  readonly key: string
+  /** How often this instance has heard it, this time included. */
+  readonly count: number
+  /** When it heard it, by `performance.now()`. */
+  readonly heardAtMs: number
+}
+
+export interface RelayResult extends PublishResult {
+  /** How often this content entered the log lately: an instance that heard it less often goes on from here. */
+  readonly count: number
+}
+
+/** A broker on Redis that can also take in what several instances heard at once. */
+export interface RedisBroker extends Broker {
+  /** Publishes a message that every instance heard so that it enters the log once. Rejects with `PubSubError`. */
+  relay(channel: string, data: Buffer, occurrence: Occurrence): Promise<RelayResult>
+}
+
+/**
+ * Ordered channels on Redis 7: one node, Sentinel, or Cluster with sharded pub/sub. Redis may be away at this call and
+ * later. Throws `invalid` for options that cannot work.
+ */
+export function createRedisBroker(options: RedisBrokerOptions): RedisBroker {
+  return new RedisChannelBroker(options)
+}
+
+const probePrefix = '~probe:'
+// How long a client that sends commands again by itself may take to do so.
+const resendTtlMs = 60_000
+
+class RedisChannelBroker implements RedisBroker {
+  readonly #classes: ChannelClasses
+  readonly #log: RedisLog
+  readonly #upstream: RedisUpstream
+  readonly #hub: ChannelHub
+  readonly #outbox: Outbox
+  readonly #probe: Probe
+  readonly #checks: NodeJS.Timeout
+  readonly #idempotencyTtlMs: number
+  readonly #resends: boolean
+  #checking = false
+  #closed = false
+
+  constructor(options: RedisBrokerOptions) {
+    const { client, prefix = 'gw', timeoutMs = 1000, maxPending = 10_000, onEvent = () => {} } = options
+    const { probeIntervalMs = 1000, probeTimeoutMs = 3000, checkIntervalMs = 5000 } = options
+    check({ ...options, prefix })
+    const onlyProbes: ChannelClass = {
+      prefix: probePrefix,
+      kind: 'ephemeral',
+      historySize: 0,
+      historyMaxAgeMs: 0,
+    }
+    this.#classes = new ChannelClasses([...(options.classes ?? []), onlyProbes])
+    this.#idempotencyTtlMs = options.idempotencyTtlMs ?? 600_000
+    this.#resends = client.isCluster || client.options.autoResendUnfulfilledCommands !== false
+    const runner = new ScriptRunner({ client, timeoutMs, maxPending })
+    this.#log = new RedisLog({ runner, classes: this.#classes, prefix, sharded: client.isCluster })
+    const log = this.#log
+    this.#outbox = new Outbox({
+      append: async (channel, entries) => log.append(channel, entries),
+      maxPending,
+    })
+
+    const probeChannel = `${probePrefix}${randomUUID()}`
+    const channels = new Map<string, string>()
+    this.#upstream = createUpstream({
+      client,
+      timeoutMs,
+      onEvent,
+      onMessage: (name, data) => {
+        const channel = channels.get(name)
+        if (channel === probeChannel) this.#probe.heard()
+        else if (channel !== undefined) this.#receive(channel, data, onEvent)
+      },
+      onResumed: (name) => {
+        const channel = channels.get(name)
+        if (channel !== undefined) this.#hub.sync(channel)
+      },
+    })
+    this.#hub = new ChannelHub({
+      ...options,
+      classes: this.#classes,
+      log,
+      upstream: {
+        subscribe: async (channel) => {
+          const name = log.liveChannel(channel)
+          channels.set(name, channel)
+          await this.#upstream.subscribe(name)
+        },
+        unsubscribe: (channel) => {
+          const name = log.liveChannel(channel)
+          channels.delete(name)
+          this.#upstream.unsubscribe(name)
+        },
+      },
+    })
+    this.#probe = new Probe({
+      intervalMs: probeIntervalMs,
+      timeoutMs: probeTimeoutMs,
+      send: async () => log.append(probeChannel, [probeEntry], true),
+      onSilent: () => this.#upstream.rebuild(),
+      onError: (error) => onEvent({ type: 'error', stage: 'probe', error }),
+    })
+    const probeName = log.liveChannel(probeChannel)
+    channels.set(probeName, probeChannel)
+    // While Redis is away this is late, not wrong: the link keeps the name and subscribes when it can.
+    this.#upstream.subscribe(probeName).then(
+      async () => this.#probe.now(),
+      () => {},
+    )
+    this.#checks = setInterval(() => void this.#check(onEvent), checkIntervalMs)
+    this.#checks.unref()
+  }
+
+  async publish(
+    channel: string,
+    data: Buffer | string,
+    options: PublishOptions = {},
+  ): Promise<PublishResult> {
+    this.#open(channel)
+    const { idempotencyKey, traceparent } = options
+    const bytes = parsePublish(data, options)
+    // A client that sends unanswered commands again after a lost link would publish twice.
+    const token = this.#resends
+      ? { key: `~${randomBytes(12).toString('base64url')}`, ttlMs: resendTtlMs }
+      : undefined
+    const known =
+      idempotencyKey === undefined ? token : { key: idempotencyKey, ttlMs: this.#idempotencyTtlMs }
+    const recognition = known === undefined ? undefined : { by: 'key' as const, ...known }
+    const { epoch, seq, duplicate } = await this.#outbox.add(channel, {
+      data: bytes,
+      traceparent,
+      recognition,
+    })
+    return { epoch, seq, duplicate: duplicate && idempotencyKey !== undefined }
+  }
+
+  async relay(channel: string, data: Buffer, occurrence: Occurrence): Promise<RelayResult> {
+    this.#open(channel)
+    const recognition = { by: 'occurrence' as const, ...occurrence }
+    return this.#outbox.add(channel, { data, traceparent: undefined, recognition })
+  }
+
+  async subscribe(
+    channel: string,
+    subscriber: Subscriber,
+    options: SubscribeOptions = {},
+  ): Promise<Subscription> {
+    this.#open(channel)
+    return this.#hub.subscribe(channel, subscriber, options)
+  }
+
+  async read(channel: string, { since, limit }: ReadOptions = {}): Promise<ReadResult> {
+    this.#open(channel)
+    const request = { limit: parseLimit(limit), ...(since === undefined ? {} : { since }) }
+    return toReadResult(await this.#log.read(channel, request), since)
+  }
+
+  health(): BrokerHealth {
+    return this.#closed ? { ok: false, reason: 'closed' } : this.#probe.health()
+  }
+
+  stats(): BrokerStats {
+    return { channels: this.#hub.channels, subscriptions: this.#hub.subscriptions }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    clearInterval(this.#checks)
+    this.#probe.close()
+    this.#hub.close()
+    this.#upstream.close()
+  }
+
+  #open(channel: string): void {
+    if (this.#closed) throw new PubSubError('closed', 'The broker is closed')
+    this.#classes.of(channel)
+  }
+
+  #receive(channel: string, data: Buffer, onEvent: (event: BrokerEvent) => void): void {
+    const message = decodeEnvelope(channel, data)
+    if (message !== undefined) this.#hub.receive(message)
+    else
+      onEvent({
+        type: 'error',
+        stage: 'decode',
+        channel,
+        error: new PubSubError('invalid', 'Not our envelope'),
+      })
+  }
+
+  async #check(onEvent: (event: BrokerEvent) => void): Promise<void> {
+    if (this.#checking || this.#closed) return
+    this.#checking = true
+    try {
+      await this.#hub.check()
+    } catch (error) {
+      onEvent({ type: 'error', stage: 'check', error })
+    } finally {
+      this.#checking = false
+    }
+  }
+}
+
+const probeEntry = { data: Buffer.alloc(0), traceparent: undefined, recognition: undefined }
+
+function check({ client, prefix, ...options }: RedisBrokerOptions & { prefix: string }): void {
+  if (!/^[^{}\p{Cc}]{1,64}$/u.test(prefix))
+    throw new PubSubError('invalid', 'prefix has 1 to 64 characters, no braces')
+  if (client.options.keyPrefix)
+    throw new PubSubError(
+      'invalid',
+      'The client has a keyPrefix, which live channels would not get: use prefix',
+    )
+  for (const name of [
+    'timeoutMs',
+    'maxPending',
+    'probeIntervalMs',
+    'probeTimeoutMs',
+    'checkIntervalMs',
+  ] as const) {
+    const value = options[name]
+    if (value !== undefined && !(value > 0)) throw new PubSubError('invalid', `${name} must be positive`)
+  }
+}

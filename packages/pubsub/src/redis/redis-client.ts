@@ -1,0 +1,51 @@
+/** An argument of a Redis command. */
+export type RedisArgument = string | Buffer | number
+
+/** What is used of an ioredis `Redis` or `Cluster` to send commands. */
+export interface RedisCommands {
+  /** `ready` when commands can be sent. */
+  readonly status: string
+  readonly isCluster: boolean
+  readonly options: {
+    readonly keyPrefix?: string | undefined
+    readonly autoResendUnfulfilledCommands?: boolean | undefined
+  }
+  callBuffer(command: string, args: RedisArgument[]): Promise<unknown>
+  once(event: 'ready', listener: () => void): unknown
+  off(event: 'ready', listener: () => void): unknown
+}
+
+/** How our own connections differ from the client they are made from. */
+export interface SubscriberSettings {
+  autoResubscribe: false
+  autoResendUnfulfilledCommands: false
+  enableOfflineQueue: false
+  lazyConnect: false
+  retryStrategy: (attempt: number) => number
+}
+
+/** What is used of an ioredis `Redis`. */
+export interface RedisNode extends RedisCommands {
+  duplicate(settings: SubscriberSettings): RedisSubscriber
+}
+
+/** What is used of an ioredis `Cluster`. */
+export interface RedisCluster extends RedisCommands {
+  nodes(role: 'master'): readonly (RedisNode & { readonly options: { host?: string; port?: number } })[]
+}
+
+/** An ioredis `Redis` (also of a Sentinel) or `Cluster`. */
+export type RedisClient = RedisNode | RedisCluster
+
+/** What is used of a connection in subscriber mode; the `s…` commands on Redis Cluster only. */
+export interface RedisSubscriber {
+  readonly status: string
+  subscribe(...channels: string[]): Promise<unknown>
+  unsubscribe(...channels: string[]): Promise<unknown>
+  ssubscribe(...channels: string[]): Promise<unknown>
+  sunsubscribe(...channels: string[]): Promise<unknown>
+  on(event: 'messageBuffer' | 'smessageBuffer', listener: (channel: Buffer, message: Buffer) => void): unknown
+  on(event: 'ready' | 'close' | 'end', listener: () => void): unknown
+  on(event: 'error', listener: (error: unknown) => void): unknown
+  disconnect(): void
+}

@@ -1,0 +1,202 @@
+import type { BrokerEvent } from '../broker.ts'
+import { withDeadline } from '../deadline.ts'
+import { PubSubError } from '../errors.ts'
+import type { RedisSubscriber } from './redis-client.ts'
+
+export interface RedisLinkOptions {
+  /** Opens a connection; called again when one has to be replaced. */
+  readonly connect: () => RedisSubscriber
+  /** SSUBSCRIBE instead of SUBSCRIBE. */
+  readonly sharded: boolean
+  readonly timeoutMs: number
+  readonly onMessage: (name: string, data: Buffer) => void
+  /** Subscribed again after a silence: what was published meanwhile did not arrive. */
+  readonly onResumed: (name: string) => void
+  readonly onEvent: (event: BrokerEvent) => void
+}
+
+interface Entry {
+  readonly name: string
+  confirmed: boolean
+  /** It was confirmed before, so a confirmation now ends a silence. */
+  known: boolean
+  readonly waiting: Set<() => void>
+}
+
+const batchSize = 200
+const retryMs = 250
+
+/**
+ * One connection in subscriber mode and the list of what it must be subscribed to. The list is ours: after a lost link
+ * we subscribe again in batches and say for each channel when its silence is over, which the client library cannot.
+ */
+export class RedisLink {
+  readonly #options: RedisLinkOptions
+  readonly #entries = new Map<string, Entry>()
+  #connection: RedisSubscriber
+  /** Grows with every connection that is lost or replaced: answers to an older one mean nothing. */
+  #generation = 0
+  #subscribing = false
+  #retry: NodeJS.Timeout | undefined
+  #closed = false
+
+  constructor(options: RedisLinkOptions) {
+    this.#options = options
+    this.#connection = this.#open()
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  get ready(): boolean {
+    return this.#connection.status === 'ready'
+  }
+
+  /** Resolves when the server has confirmed; `unavailable` after the deadline, and it goes on trying until `unsubscribe`. */
+  async subscribe(name: string): Promise<void> {
+    if (this.#closed) throw new PubSubError('closed', 'The broker is closed')
+    const entry = this.#entries.get(name) ?? { name, confirmed: false, known: false, waiting: new Set() }
+    this.#entries.set(name, entry)
+    if (entry.confirmed) return
+    let wake = (): void => {}
+    const confirmed = new Promise<void>((resolve) => {
+      wake = resolve
+    })
+    entry.waiting.add(wake)
+    try {
+      // In a microtask: what is asked for in one turn goes out in one command.
+      queueMicrotask(() => void this.#subscribeAll())
+      await withDeadline(confirmed, this.#options.timeoutMs, 'Redis subscribe')
+    } finally {
+      entry.waiting.delete(wake)
+    }
+  }
+
+  unsubscribe(name: string): void {
+    if (!this.#entries.delete(name) || !this.ready) return
+    const { sharded } = this.#options
+    const connection = this.#connection
+    const done = sharded ? connection.sunsubscribe(name) : connection.unsubscribe(name)
+    done.catch((error: unknown) => this.#fail(error))
+  }
+
+  /** Replaces a connection that seems alive and brings nothing. */
+  rebuild(): void {
+    if (this.#closed) return
+    const old = this.#connection
+    this.#lost()
+    this.#connection = this.#open()
+    old.disconnect()
+    this.#options.onEvent({ type: 'link', status: 'rebuilt' })
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#generation++
+    clearTimeout(this.#retry)
+    this.#entries.clear()
+    this.#connection.disconnect()
+  }
+
+  #open(): RedisSubscriber {
+    const { connect, sharded, onMessage, onEvent } = this.#options
+    const connection = connect()
+    const current = (): boolean => !this.#closed && this.#connection === connection
+    connection.on(sharded ? 'smessageBuffer' : 'messageBuffer', (name, data) => {
+      if (current()) onMessage(name.toString(), data)
+    })
+    connection.on('error', (error) => {
+      if (current()) onEvent({ type: 'error', stage: 'link', error })
+    })
+    connection.on('ready', () => {
+      if (!current()) return
+      onEvent({ type: 'link', status: 'up' })
+      void this.#subscribeAll()
+    })
+    connection.on('close', () => {
+      if (!current()) return
+      onEvent({ type: 'link', status: 'down' })
+      this.#lost()
+    })
+    // The client gave up reconnecting; we don't.
+    connection.on('end', () => {
+      if (current()) this.#later(() => this.rebuild())
+    })
+    return connection
+  }
+
+  #lost(): void {
+    this.#generation++
+    this.#subscribing = false
+    for (const entry of this.#entries.values()) entry.confirmed = false
+  }
+
+  #later(action: () => void): void {
+    clearTimeout(this.#retry)
+    this.#retry = setTimeout(action, retryMs * (0.5 + Math.random()))
+    this.#retry.unref()
+  }
+
+  #fail(error: unknown): void {
+    if (!this.#closed) this.#options.onEvent({ type: 'error', stage: 'link', error })
+  }
+
+  async #subscribeAll(): Promise<void> {
+    if (this.#subscribing || this.#closed || !this.ready) return
+    this.#subscribing = true
+    const generation = this.#generation
+    const startMs = performance.now()
+    let resumed = 0
+    try {
+      for (;;) {
+        const batch = this.#unconfirmed()
+        if (batch.length === 0) break
+        await withDeadline(this.#send(batch), this.#options.timeoutMs, 'Redis subscribe')
+        if (generation !== this.#generation) return
+        resumed += this.#confirm(batch)
+      }
+      this.#subscribing = false
+    } catch (error) {
+      if (generation !== this.#generation) return
+      this.#subscribing = false
+      this.#fail(error)
+      this.#later(() => void this.#subscribeAll())
+    }
+    const durationMs = performance.now() - startMs
+    if (resumed > 0) this.#options.onEvent({ type: 'resubscribed', channels: resumed, durationMs })
+  }
+
+  #unconfirmed(): readonly Entry[] {
+    const batch: Entry[] = []
+    for (const entry of this.#entries.values()) {
+      if (!entry.confirmed) batch.push(entry)
+      if (batch.length === batchSize) break
+    }
+    return batch
+  }
+
+  async #send(batch: readonly Entry[]): Promise<unknown> {
+    const connection = this.#connection
+    const names = batch.map(({ name }) => name)
+    // On a cluster one command holds channels of one slot only.
+    if (this.#options.sharded) return Promise.all(names.map(async (name) => connection.ssubscribe(name)))
+    return connection.subscribe(...names)
+  }
+
+  /** Only what is still wanted: an entry that was left and joined again asks for itself. */
+  #confirm(batch: readonly Entry[]): number {
+    let resumed = 0
+    for (const entry of batch) {
+      if (this.#entries.get(entry.name) !== entry) continue
+      entry.confirmed = true
+      if (entry.known) {
+        resumed++
+        this.#options.onResumed(entry.name)
+      }
+      entry.known = true
+      for (const wake of entry.waiting) wake()
+    }
+    return resumed
+  }
+}

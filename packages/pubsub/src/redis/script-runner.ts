@@ -1,0 +1,101 @@
+import { withDeadline } from '../deadline.ts'
+import { PubSubError } from '../errors.ts'
+import type { RedisArgument, RedisClient } from './redis-client.ts'
+import type { Script } from './scripts.ts'
+
+export interface ScriptRunnerOptions {
+  readonly client: RedisClient
+  /** From the call to the answer, waiting for a connection included, in ms. */
+  readonly timeoutMs: number
+  /** Commands sent and not answered, and calls that wait for a connection. */
+  readonly maxPending: number
+}
+
+export interface ScriptCall {
+  readonly script: Script
+  readonly keys: readonly string[]
+  readonly args: readonly RedisArgument[]
+  /** Sent also when nothing has been answered for longer than the deadline: how the end of a hang is noticed. */
+  readonly urgent?: boolean
+}
+
+/**
+ * Sends scripts with a deadline and a bound. Nothing is handed to the client's own offline queue, which has no limit:
+ * calls wait here for the connection, and a call whose time is over is never sent.
+ */
+export class ScriptRunner {
+  readonly #options: ScriptRunnerOptions
+  readonly #waiting = new Set<() => void>()
+  #unanswered = 0
+  #answeredAtMs = 0
+
+  constructor(options: ScriptRunnerOptions) {
+    this.#options = options
+  }
+
+  /** Rejects with `unavailable`. */
+  async run(call: ScriptCall): Promise<unknown> {
+    const { client, timeoutMs, maxPending } = this.#options
+    if (this.#unanswered + this.#waiting.size >= maxPending)
+      throw new PubSubError('unavailable', 'Redis: too many commands wait for an answer')
+    if (this.#silentMs() > timeoutMs && call.urgent !== true)
+      throw new PubSubError('unavailable', 'Redis does not answer')
+    const startMs = performance.now()
+    if (client.status !== 'ready') await this.#ready(timeoutMs)
+    const leftMs = Math.max(1, timeoutMs - (performance.now() - startMs))
+    if (this.#unanswered === 0) this.#answeredAtMs = performance.now()
+    return withDeadline(this.#send(call), leftMs, 'Redis')
+  }
+
+  /** How long commands have been waiting without any answer; 0 when none waits. */
+  #silentMs(): number {
+    return this.#unanswered === 0 ? 0 : performance.now() - this.#answeredAtMs
+  }
+
+  async #ready(timeoutMs: number): Promise<void> {
+    const { client } = this.#options
+    let wake = (): void => {}
+    const ready = new Promise<void>((resolve) => {
+      wake = resolve
+    })
+    // One listener for all who wait: a listener each would trip the leak warning of EventEmitter.
+    if (this.#waiting.size === 0) client.once('ready', this.#wakeAll)
+    this.#waiting.add(wake)
+    try {
+      await withDeadline(ready, timeoutMs, 'Redis is not connected')
+    } finally {
+      this.#waiting.delete(wake)
+      if (this.#waiting.size === 0) client.off('ready', this.#wakeAll)
+    }
+  }
+
+  readonly #wakeAll = (): void => {
+    for (const wake of this.#waiting) wake()
+  }
+
+  async #send({ script, keys, args }: ScriptCall): Promise<unknown> {
+    const { client } = this.#options
+    const rest = [keys.length, ...keys, ...args]
+    this.#unanswered++
+    try {
+      return await client.callBuffer('evalsha', [script.sha1, ...rest])
+    } catch (error) {
+      if (!isNoScript(error)) throw unavailable(error)
+      return await client.callBuffer('eval', [script.lua, ...rest]).catch((cause: unknown) => {
+        throw unavailable(cause)
+      })
+    } finally {
+      this.#unanswered--
+      this.#answeredAtMs = performance.now()
+    }
+  }
+}
+
+function isNoScript(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('NOSCRIPT')
+}
+
+/** Lost links, redirections without an end, OOM, READONLY, a cluster that is down: all of them pass. */
+function unavailable(cause: unknown): PubSubError {
+  return new PubSubError('unavailable', 'Redis cannot take the command now', { cause })
+}
