@@ -1,1 +1,1 @@
-export const placeholder: string = 'x'
+export { type ChatRedis, RedisChatStore, type RedisChatStoreOptions } from './redis-chat-store.ts'
