@@ -12,9 +12,12 @@ export class LineGate extends Writable {
   readonly #target: LineTarget
   readonly #maxBufferedBytes: number
   readonly #onTargetError = (): void => {} // Each lost line is counted by its write callback.
+  readonly #onTargetClose = (): void => this.#giveUp()
   readonly #waiting = new Set<() => void>()
   #pendingBytes = 0
+  #pendingLines = 0
   #dropped = 0
+  #targetClosed = false
 
   constructor(target: LineTarget, maxBufferedBytes: number) {
     super({ decodeStrings: false })
@@ -22,6 +25,7 @@ export class LineGate extends Writable {
     this.#maxBufferedBytes = maxBufferedBytes
     // Without a listener a closed stdout (EPIPE) would end the process.
     target.on('error', this.#onTargetError)
+    target.on('close', this.#onTargetClose)
   }
 
   /** Lines dropped since the start. */
@@ -29,24 +33,40 @@ export class LineGate extends Writable {
     return this.#dropped
   }
 
-  /** Bytes given to the target and not yet taken by it. */
-  get pendingBytes(): number {
-    return this.#pendingBytes
+  /** True while a new line has a good chance: the sink is there, and at most half of the bound waits in it. */
+  get flowing(): boolean {
+    return !this.#targetClosed && this.#pendingBytes <= this.#maxBufferedBytes / 2
   }
 
   override _write(line: string, _encoding: BufferEncoding, acknowledge: () => void): void {
     acknowledge()
     const bytes = Buffer.byteLength(line)
-    if (this.#pendingBytes + bytes > this.#maxBufferedBytes) {
+    if (this.#targetClosed || this.#pendingBytes + bytes > this.#maxBufferedBytes) {
       this.#dropped += 1
       return
     }
     this.#pendingBytes += bytes
+    this.#pendingLines += 1
     this.#target.write(line, (error?: Error | null) => {
+      if (this.#targetClosed) return
       this.#pendingBytes -= bytes
+      this.#pendingLines -= 1
       if (error) this.#dropped += 1
-      if (this.#pendingBytes === 0) for (const resume of this.#waiting) resume()
+      if (this.#pendingBytes === 0) this.#resume()
     })
+  }
+
+  /** A stream that is destroyed in the middle of a write never calls back for it. */
+  #giveUp(): void {
+    this.#targetClosed = true
+    this.#dropped += this.#pendingLines
+    this.#pendingBytes = 0
+    this.#pendingLines = 0
+    this.#resume()
+  }
+
+  #resume(): void {
+    for (const finished of this.#waiting) finished()
   }
 
   /** Resolves true when the target took everything, false when `timeoutMs` passed before. */
@@ -66,6 +86,7 @@ export class LineGate extends Writable {
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     this.#target.removeListener('error', this.#onTargetError)
+    this.#target.removeListener('close', this.#onTargetClose)
     done(error)
   }
 }

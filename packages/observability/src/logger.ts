@@ -39,7 +39,7 @@ export interface Logger {
   readonly setLevel: (level: LogLevel) => void
   /** Lines lost because the sink was not read or is closed. */
   readonly dropped: () => number
-  /** Resolves true when all lines were taken by the sink, false after `timeoutMs`. Call it before exit. */
+  /** Resolves true when no line waits any more, false after `timeoutMs`. Call it before exit. */
   readonly flush: (timeoutMs: number) => Promise<boolean>
 }
 
@@ -92,7 +92,7 @@ export function createLogger(options: LoggerOptions): Logger {
   // Says how many lines are missing, as the first line after the gap.
   const reportDrops = (): void => {
     const count = gate.dropped - reported
-    if (count === 0 || gate.pendingBytes > maxBufferedBytes / 2) return
+    if (count === 0 || !gate.flowing) return
     reported = gate.dropped
     put('warn', 'log_lines_dropped', { count })
   }
