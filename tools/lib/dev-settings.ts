@@ -20,10 +20,13 @@ const demoPorts = {
   EVENT_GRPC_PORT: 50_054,
   NOTIFY_GRPC_PORT: 50_055,
   BALANCE_HTTP_PORT: 3002,
+  DEMO_CONTROL_PORT: 3003,
 } as const
 
 /** Completes an environment. Throws with one sentence when a port is not a number. */
-export function devSettings(env: NodeJS.ProcessEnv): DevSettings {
+export function devSettings(environment: NodeJS.ProcessEnv): DevSettings {
+  // Blank counts as unset, as in the programs themselves.
+  const env = Object.fromEntries(Object.entries(environment).filter(([, value]) => value?.trim()))
   const host = env['HOST'] ?? '127.0.0.1'
   const port = portOf(env, 'PORT', 4000)
   const metricsPort = portOf(env, 'METRICS_PORT', 9104)
@@ -57,6 +60,7 @@ export function devSettings(env: NodeJS.ProcessEnv): DevSettings {
       NOTIFY_SERVICE_URL: notify,
       BALANCE_SERVICE_HTTP_URL: balanceHttp,
       OTEL_SDK_DISABLED: env['OTEL_EXPORTER_OTLP_ENDPOINT'] === undefined ? 'true' : 'false',
+      SHUTDOWN_TIMEOUT_MS: '5000',
       ...shared,
       PORT: String(port),
       METRICS_PORT: String(metricsPort),
@@ -79,7 +83,7 @@ export function devSettings(env: NodeJS.ProcessEnv): DevSettings {
 
 function portOf(env: NodeJS.ProcessEnv, variable: string, fallback: number): number {
   const text = env[variable]
-  if (text === undefined || text === '') return fallback
+  if (text === undefined) return fallback
   const port = Number(text)
   if (Number.isInteger(port) && port > 0 && port < 65_536) return port
   throw new Error(`${variable} must be a port from 1 to 65535, not "${text}".`)

@@ -12,7 +12,7 @@ export interface WelcomeOptions {
 export function welcome({ settings, env, now }: WelcomeOptions): readonly string[] {
   const { port, tokenSecret } = settings
   const url = `http://localhost:${port}`
-  const kept = env['REDIS_URL'] === undefined ? 'in memory (set REDIS_URL for Redis)' : 'in Redis'
+  const kept = (env['REDIS_URL'] ?? '') === '' ? 'in memory (set REDIS_URL for Redis)' : 'in Redis'
   const head = [
     '',
     `The gateway is ready: ${url}   WebSocket: ws://localhost:${port}/ws   State: ${kept}`,
