@@ -1,0 +1,267 @@
+import { trace } from '@opentelemetry/api'
+import { describe, expect, it } from 'vitest'
+import { runWithContext } from '../src/logger.ts'
+import {
+  extractTraceparent,
+  injectTraceparent,
+  isTracing,
+  recordFailure,
+  type SpanDrop,
+  startTracing,
+  type Tracing,
+  type TracingOptions,
+  withSpan,
+} from '../src/tracing.ts'
+import { testLogger } from './lines.ts'
+import { startOtlpSink } from './otlp-sink.ts'
+
+const remote = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+const remoteUnsampled = `${remote.slice(0, -2)}00`
+
+interface Started extends AsyncDisposable, Tracing {
+  readonly drops: SpanDrop[]
+}
+
+function start(options: Partial<TracingOptions> & Pick<TracingOptions, 'endpoint'>): Started {
+  const drops: SpanDrop[] = []
+  const tracing = startTracing({
+    serviceName: 'gateway-service',
+    serviceVersion: '1.2.3',
+    instanceId: 'i-1',
+    scheduledDelayMs: 10,
+    onDrop: (drop) => drops.push(drop),
+    ...options,
+  })
+  return {
+    ...tracing,
+    drops,
+    [Symbol.asyncDispose]: async () => {
+      await tracing.shutdown(1000)
+    },
+  }
+}
+
+describe('what a collector receives', () => {
+  it('is one trace with right parents, links, kinds and resource', async () => {
+    await using sink = await startOtlpSink()
+    await using _ = start({ endpoint: sink.endpoint })
+    const cause = extractTraceparent('00-11111111111111111111111111111111-2222222222222222-01')
+    withSpan('outer', { kind: 'server', parent: extractTraceparent(remote), attributes: { a: 1 } }, () =>
+      withSpan('inner', { kind: 'client', links: cause ? [cause] : [] }, (span) => {
+        span.setAttribute('b', 'x')
+      }),
+    )
+    const [inner, outer] = await sink.spans(2)
+    expect(outer).toMatchObject({
+      name: 'outer',
+      kind: 2,
+      traceId: '0af7651916cd43dd8448eb211c80319c',
+      parentSpanId: 'b7ad6b7169203331',
+      attributes: { a: 1 },
+      statusCode: 0,
+      resource: {
+        'service.name': 'gateway-service',
+        'service.version': '1.2.3',
+        'service.instance.id': 'i-1',
+      },
+    })
+    expect(inner).toMatchObject({
+      name: 'inner',
+      kind: 3,
+      traceId: outer?.traceId,
+      parentSpanId: outer?.spanId,
+      attributes: { b: 'x' },
+      links: [{ traceId: '11111111111111111111111111111111', spanId: '2222222222222222' }],
+    })
+  })
+
+  it('ends asynchronous spans when they settle, and marks the failed ones', async () => {
+    await using sink = await startOtlpSink()
+    await using _ = start({ endpoint: sink.endpoint })
+    await withSpan('good', {}, async () => Promise.resolve())
+    await expect(withSpan('bad', {}, () => Promise.reject(new Error('no')))).rejects.toThrow('no')
+    expect(() =>
+      withSpan('thrown', {}, () => {
+        throw new Error('now')
+      }),
+    ).toThrow('now')
+    const spans = await sink.spans(3)
+    expect(spans.map(({ name, statusCode }) => [name, statusCode])).toEqual([
+      ['good', 0],
+      ['bad', 2],
+      ['thrown', 2],
+    ])
+  })
+
+  it('has no secrets in it', async () => {
+    await using sink = await startOtlpSink()
+    await using _ = start({ endpoint: sink.endpoint, redact: { fields: ['cards'] } })
+    withSpan('op', { attributes: { token: 'CANARY', 'app.holeCards': ['CANARY'], note: 'a' } }, (span) => {
+      span.setAttribute('url.full', 'ws://h/ws?token=CANARY')
+      span.addEvent('frame', { frame: '{"type":"x","text":"CANARY CANARY"}' })
+      recordFailure(span, new Error('Authorization: Bearer CANARY'))
+    })
+    const [span] = await sink.spans(1)
+    expect(span?.raw).not.toContain('CANARY')
+    expect(span?.attributes).toMatchObject({
+      token: '[redacted]',
+      'url.full': 'ws://h/ws?token=[redacted]',
+      note: 'a',
+    })
+    expect(span?.raw).toContain('exception.message')
+  })
+
+  it('follows a caller who does not sample, but for failures', async () => {
+    await using sink = await startOtlpSink()
+    await using _ = start({ endpoint: sink.endpoint })
+    const parent = extractTraceparent(remoteUnsampled)
+    withSpan('unsampled', { parent }, () => {})
+    withSpan('failed', { parent }, (span) => recordFailure(span, 'broken'))
+    withSpan('sampled', { parent: 'root' }, () => {})
+    const spans = await sink.spans(2)
+    expect(spans.map(({ name }) => name)).toEqual(['failed', 'sampled'])
+    expect(spans[0]?.traceId).toBe(parent?.traceId)
+  })
+
+  it('is the share of root spans that the ratio says', async () => {
+    await using sink = await startOtlpSink()
+    await using _ = start({ endpoint: sink.endpoint, sampleRatio: 0 })
+    for (let i = 0; i < 20; i++) withSpan('root', { parent: 'root' }, () => {})
+    withSpan('joined', { parent: extractTraceparent(remote) }, () => {})
+    expect((await sink.spans(1)).map(({ name }) => name)).toEqual(['joined'])
+  })
+})
+
+describe('a collector that fails', () => {
+  it('costs spans that are counted, when it refuses them', async () => {
+    await using sink = await startOtlpSink('refuse')
+    const tracing = start({ endpoint: sink.endpoint })
+    withSpan('a', {}, () => withSpan('b', {}, () => {}))
+    await sink.spans(2)
+    await tracing.shutdown(2000)
+    expect(tracing.drops).toMatchObject([{ reason: 'export_failed', count: 2 }])
+  })
+
+  it('costs spans beyond the queue, when it hangs', async () => {
+    await using sink = await startOtlpSink('hang')
+    const tracing = start({
+      endpoint: sink.endpoint,
+      maxQueueSize: 10,
+      maxBatchSize: 5,
+      exportTimeoutMs: 200,
+    })
+    for (let i = 0; i < 5; i++) withSpan('sent', {}, () => {})
+    await sink.spans(5)
+    for (let i = 0; i < 25; i++) withSpan('queued', {}, () => {})
+    const full = tracing.drops.filter(({ reason }) => reason === 'queue_full').length
+    expect(full).toBe(15)
+    expect(await tracing.shutdown(50)).toBe(false)
+  })
+
+  it('never holds up the exit longer than the deadline', async () => {
+    await using sink = await startOtlpSink('hang')
+    const tracing = start({ endpoint: sink.endpoint, exportTimeoutMs: 60_000, scheduledDelayMs: 60_000 })
+    withSpan('a', {}, () => {})
+    const startedAt = performance.now()
+    expect(await tracing.shutdown(50)).toBe(false)
+    expect(performance.now() - startedAt).toBeLessThan(2000)
+  })
+
+  it('sends what waits at shutdown', async () => {
+    await using sink = await startOtlpSink()
+    const tracing = start({ endpoint: sink.endpoint, scheduledDelayMs: 60_000 })
+    withSpan('late', {}, () => {})
+    expect(await tracing.shutdown(5000)).toBe(true)
+    expect(await sink.spans(1)).toHaveLength(1)
+    expect(isTracing()).toBe(false)
+  })
+})
+
+describe('without an SDK', () => {
+  it('registers nothing when disabled', async () => {
+    const tracing = start({ endpoint: 'http://127.0.0.1:1', disabled: true })
+    expect(isTracing()).toBe(false)
+    expect(await tracing.shutdown(0)).toBe(true)
+  })
+
+  it('runs the function and hands on its result and its error', async () => {
+    expect(withSpan('a', {}, (span) => span.isRecording())).toBe(false)
+    expect(await withSpan('a', {}, () => Promise.resolve(1))).toBe(1)
+    expect(() =>
+      withSpan('a', {}, () => {
+        throw new RangeError('x')
+      }),
+    ).toThrow(RangeError)
+  })
+
+  it('passes the traceparent that came in on unchanged', () => {
+    expect(injectTraceparent()).toBeUndefined()
+    expect(runWithContext({ traceparent: remote }, injectTraceparent)).toBe(remote)
+  })
+
+  it('refuses impossible options', () => {
+    const bad: Partial<TracingOptions>[] = [
+      { sampleRatio: 1.1 },
+      { maxQueueSize: 1 },
+      { exportTimeoutMs: 0 },
+      { endpoint: 'http://[' },
+    ]
+    for (const options of bad)
+      expect(() => start({ endpoint: 'http://127.0.0.1:1', ...options })).toThrow(
+        expect.objectContaining({ code: 'invalid_option' }),
+      )
+  })
+})
+
+describe('traceparent', () => {
+  it('carries the active span, and is read back as remote', async () => {
+    await using sink = await startOtlpSink()
+    await using _ = start({ endpoint: sink.endpoint })
+    withSpan('a', {}, (span) => {
+      const { traceId, spanId } = span.spanContext()
+      expect(injectTraceparent()).toBe(`00-${traceId}-${spanId}-01`)
+      expect(extractTraceparent(injectTraceparent())).toEqual({
+        traceId,
+        spanId,
+        traceFlags: 1,
+        isRemote: true,
+      })
+    })
+  })
+
+  it.each([
+    undefined,
+    5,
+    '',
+    'x',
+    '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331',
+    '00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01',
+    '00-00000000000000000000000000000000-b7ad6b7169203331-01',
+    '00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01',
+    'ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+    '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more',
+    `01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-${'x'.repeat(300)}`,
+  ])('refuses %s', (value) => {
+    expect(extractTraceparent(value)).toBeUndefined()
+  })
+
+  it('reads a later version as far as it is known', () => {
+    const value = '01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03-more'
+    expect(extractTraceparent(value)).toMatchObject({ traceFlags: 1 })
+  })
+})
+
+it('puts traceId and spanId on log lines inside a span only', async () => {
+  await using sink = await startOtlpSink()
+  await using _ = start({ endpoint: sink.endpoint })
+  const { logger, sink: lines } = testLogger()
+  logger.info('outside')
+  const ids = withSpan('a', {}, (span) => {
+    logger.info('inside')
+    return span.spanContext()
+  })
+  expect(lines.lines[0]).not.toHaveProperty('traceId')
+  expect(lines.lines[1]).toMatchObject({ traceId: ids.traceId, spanId: ids.spanId })
+  expect(lines.text).toMatch(/"traceId"\s*:\s*"([0-9a-fA-F]{32})"/)
+  expect(trace.getActiveSpan()).toBeUndefined()
+})
