@@ -1,1 +1,6 @@
-export const placeholder: string = 'x'
+export {
+  type RedisRevocationEvent,
+  RedisRevocationStore,
+  type RedisRevocationStoreOptions,
+  type RevocationRedis,
+} from './redis-revocation-store.ts'

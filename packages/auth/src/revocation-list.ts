@@ -21,12 +21,17 @@ export class RevocationList {
     return this.#byTarget.size
   }
 
+  /** Is an equal or wider revocation already held? */
+  covers({ kind, value, issuedBeforeMs }: Revocation, nowMs: number): boolean {
+    const held = this.#byTarget.get(keyOf(kind, value))
+    return held !== undefined && held.issuedBeforeMs >= issuedBeforeMs && held.untilMs > nowMs
+  }
+
   /** `known` when an equal or wider revocation is already held, `full` when there is no room. */
   add(revocation: LastingRevocation, nowMs: number): 'added' | 'known' | 'full' {
     const key = keyOf(revocation.kind, revocation.value)
     const held = this.#byTarget.get(key)
-    if (held !== undefined && held.issuedBeforeMs >= revocation.issuedBeforeMs && held.untilMs > nowMs)
-      return 'known'
+    if (this.covers(revocation, nowMs)) return 'known'
     if (held === undefined && this.#byTarget.size >= this.#capacity && !this.#prune(nowMs)) return 'full'
     this.#byTarget.set(key, { ...revocation, untilMs: Math.max(revocation.untilMs, held?.untilMs ?? 0) })
     return 'added'

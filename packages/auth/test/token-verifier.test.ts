@@ -155,9 +155,10 @@ describe('a hostile token is refused with its own code', () => {
     ['kid null', withHeader({ kid: null }), 'header_not_allowed'],
     ['kid of 10 KB', withHeader({ kid: 'k'.repeat(5000) }), 'header_not_allowed'],
   ]
-  it.each(rows)('%s', async (_name, token, code, options) => {
-    expect(await outcome(token, options)).toBe(code)
-  })
+  for (const [name, token, code, options] of rows)
+    it(`refused: ${name}`, async () => {
+      expect(await outcome(token, options)).toBe(code)
+    })
 
   it('a signature in a second, non-canonical spelling', async () => {
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
@@ -202,8 +203,9 @@ describe('a hostile token is refused with its own code', () => {
     const verifier = createTokenVerifier({ keys: [hs], now })
     for (const [, token] of rows) {
       const result = await verifier.verifyToken(token)
-      if (!result.ok)
-        for (const part of token.split('.')) if (part !== '') expect(result.message).not.toContain(part)
+      const message = result.ok ? '' : result.message
+      const leaked = token.split('.').filter((part) => part.length > 3 && message.includes(part))
+      expect(leaked).toEqual([])
     }
   })
 })
@@ -232,8 +234,8 @@ describe('a good token', () => {
     'of %s is refused by keys of other algorithms',
     async (alg) => {
       const token = makeToken({ header: { alg }, sign: signers[alg] })
-      for (const [, key, other] of keys)
-        if (other !== alg) expect(await outcome(token, { keys: [key] })).toBe('algorithm_not_allowed')
+      for (const [, key] of keys.filter(([, , other]) => other !== alg))
+        expect(await outcome(token, { keys: [key] })).toBe('algorithm_not_allowed')
     },
   )
 
@@ -245,34 +247,34 @@ describe('a good token', () => {
 
   it('becomes an identity', async () => {
     const token = withClaims({
-      ...{
-        jti: 't1',
-        sid: 's1',
-        preferred_username: '  ',
-        nickname: ' Ann ',
-        email: 'a@b',
-        scope: 'read  write',
-      },
+      jti: 't1',
+      sid: 's1',
+      preferred_username: '  ',
+      nickname: ' Ann ',
+      email: 'a@b',
+      scope: 'read  write',
       roles: ['x'],
       realm_access: { roles: ['admin', 'x', 7] },
       resource_access: { shop: { roles: ['buyer'] }, broken: 1 },
     })
-    const verifier = createTokenVerifier({ keys: [hs], now })
-    const result = await verifier.verifyToken(token)
+    const result = await createTokenVerifier({ keys: [hs], now }).verifyToken(token)
     expect(result).toMatchObject({
       ok: true,
       identity: {
-        ...{ subject: 'u1', username: 'Ann', tokenId: 't1', sessionId: 's1' },
-        ...{ issuedAtMs: nowMs - 10_000, expiresAtMs: nowMs + 600_000 },
+        subject: 'u1',
+        username: 'Ann',
+        tokenId: 't1',
+        sessionId: 's1',
+        issuedAtMs: nowMs - 10_000,
+        expiresAtMs: nowMs + 600_000,
         scopes: ['read', 'write'],
         roles: ['x', 'admin', 'shop:buyer'],
         claims: { email: 'a@b', realm_access: { roles: ['admin', 'x', 7] } },
       },
     })
-    if (result.ok) {
-      expect(Object.getPrototypeOf(result.identity.claims)).toBeNull()
-      expect(Object.isFrozen(result.identity.claims['realm_access'])).toBe(true)
-    }
+    const shared = result.ok ? result.identity.claims : {}
+    expect(Object.getPrototypeOf(shared)).toBeNull()
+    expect(Object.isFrozen(shared['realm_access'])).toBe(true)
   })
 
   it.each([
