@@ -6,11 +6,12 @@ export {
   type RelayResult,
 } from './redis/redis-broker.ts'
 export type {
+  ConnectionSettings,
   RedisArgument,
   RedisClient,
   RedisCluster,
   RedisCommands,
   RedisNode,
+  RedisConnection,
   RedisSubscriber,
-  SubscriberSettings,
 } from './redis/redis-client.ts'

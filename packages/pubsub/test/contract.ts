@@ -12,6 +12,7 @@ export interface Place extends AsyncDisposable {
 
 export const classes: readonly ChannelClass[] = [
   { prefix: 'short:', kind: 'event', historySize: 5, historyMaxAgeMs: 60_000 },
+  { prefix: 'long:', kind: 'event', historySize: 100_000, historyMaxAgeMs: 60_000 },
   { prefix: 'brief:', kind: 'event', historySize: 100, historyMaxAgeMs: 40 },
   { prefix: 'typing:', kind: 'ephemeral', historySize: 0, historyMaxAgeMs: 0 },
 ]

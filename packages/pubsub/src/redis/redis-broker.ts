@@ -20,13 +20,17 @@ import { toReadResult } from '../read-result.ts'
 import { decodeEnvelope } from './envelope.ts'
 import { Outbox } from './outbox.ts'
 import { Probe } from './probe.ts'
+import { type CommandLink, openCommands } from './command-link.ts'
 import type { RedisClient } from './redis-client.ts'
 import { RedisLog } from './redis-log.ts'
 import { createUpstream, type RedisUpstream } from './redis-upstream.ts'
 import { ScriptRunner } from './script-runner.ts'
 
 export interface RedisBrokerOptions extends LocalOptions {
-  /** An ioredis `Redis` or `Cluster` for commands; subscriptions get connections of their own, made from it. */
+  /**
+   * An ioredis `Redis` (also of a Sentinel) or `Cluster`. Connections of our own are made from it by `duplicate()`; on a
+   * Cluster it carries the commands itself.
+   */
   readonly client: RedisClient
   /** Begins every key and live channel. No braces. Default `gw`. */
   readonly prefix?: string
@@ -76,13 +80,14 @@ export function createRedisBroker(options: RedisBrokerOptions): RedisBroker {
 }
 
 const probePrefix = '~probe:'
-// How long a client that sends commands again by itself may take to do so.
+// How long a client that sends commands again may take to do so.
 const resendTtlMs = 60_000
 
 class RedisChannelBroker implements RedisBroker {
   readonly #classes: ChannelClasses
   readonly #log: RedisLog
   readonly #upstream: RedisUpstream
+  readonly #commands: CommandLink
   readonly #hub: ChannelHub
   readonly #outbox: Outbox
   readonly #probe: Probe
@@ -104,8 +109,9 @@ class RedisChannelBroker implements RedisBroker {
     }
     this.#classes = new ChannelClasses([...(options.classes ?? []), onlyProbes])
     this.#idempotencyTtlMs = options.idempotencyTtlMs ?? 600_000
-    this.#resends = client.isCluster || client.options.autoResendUnfulfilledCommands !== false
-    const runner = new ScriptRunner({ client, timeoutMs, maxPending })
+    this.#resends = client.isCluster
+    this.#commands = openCommands(client, onEvent, () => runner.wake())
+    const runner = new ScriptRunner({ client: () => this.#commands.connection, timeoutMs, maxPending })
     this.#log = new RedisLog({ runner, classes: this.#classes, prefix, sharded: client.isCluster })
     const log = this.#log
     this.#outbox = new Outbox({
@@ -150,7 +156,10 @@ class RedisChannelBroker implements RedisBroker {
       intervalMs: probeIntervalMs,
       timeoutMs: probeTimeoutMs,
       send: async () => log.append(probeChannel, [probeEntry], true),
-      onSilent: () => this.#upstream.rebuild(),
+      onSilent: () => {
+        this.#commands.rebuild()
+        this.#upstream.rebuild()
+      },
       onError: (error) => onEvent({ type: 'error', stage: 'probe', error }),
     })
     const probeName = log.liveChannel(probeChannel)
@@ -172,7 +181,7 @@ class RedisChannelBroker implements RedisBroker {
     this.#open(channel)
     const { idempotencyKey, traceparent } = options
     const bytes = parsePublish(data, options)
-    // A client that sends unanswered commands again after a lost link would publish twice.
+    // A Cluster client sends a command again when its node went away, though it may have been carried out.
     const token = this.#resends
       ? { key: `~${randomBytes(12).toString('base64url')}`, ttlMs: resendTtlMs }
       : undefined
@@ -222,6 +231,7 @@ class RedisChannelBroker implements RedisBroker {
     this.#probe.close()
     this.#hub.close()
     this.#upstream.close()
+    this.#commands.close()
   }
 
   #open(channel: string): void {

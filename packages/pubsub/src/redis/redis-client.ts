@@ -11,12 +11,12 @@ export interface RedisCommands {
     readonly autoResendUnfulfilledCommands?: boolean | undefined
   }
   callBuffer(command: string, args: RedisArgument[]): Promise<unknown>
-  once(event: 'ready', listener: () => void): unknown
+  on(event: 'ready', listener: () => void): unknown
   off(event: 'ready', listener: () => void): unknown
 }
 
-/** How our own connections differ from the client they are made from. */
-export interface SubscriberSettings {
+/** How our own connections differ from the client they are made from: they queue nothing and send nothing twice. */
+export interface ConnectionSettings {
   autoResubscribe: false
   autoResendUnfulfilledCommands: false
   enableOfflineQueue: false
@@ -26,7 +26,7 @@ export interface SubscriberSettings {
 
 /** What is used of an ioredis `Redis`. */
 export interface RedisNode extends RedisCommands {
-  duplicate(settings: SubscriberSettings): RedisSubscriber
+  duplicate(settings: ConnectionSettings): RedisConnection
 }
 
 /** What is used of an ioredis `Cluster`. */
@@ -36,6 +36,9 @@ export interface RedisCluster extends RedisCommands {
 
 /** An ioredis `Redis` (also of a Sentinel) or `Cluster`. */
 export type RedisClient = RedisNode | RedisCluster
+
+/** A connection of our own. */
+export type RedisConnection = RedisCommands & RedisSubscriber
 
 /** What is used of a connection in subscriber mode; the `s…` commands on Redis Cluster only. */
 export interface RedisSubscriber {

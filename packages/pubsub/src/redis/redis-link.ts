@@ -83,7 +83,8 @@ export class RedisLink {
 
   /** Replaces a connection that seems alive and brings nothing. */
   rebuild(): void {
-    if (this.#closed) return
+    // A new one would wait no less for a server that is away.
+    if (this.#closed || this.#connection.status === 'reconnecting') return
     const old = this.#connection
     this.#lost()
     this.#connection = this.#open()

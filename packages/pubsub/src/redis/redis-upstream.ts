@@ -1,5 +1,5 @@
 import { PubSubError } from '../errors.ts'
-import type { RedisClient, SubscriberSettings } from './redis-client.ts'
+import type { ConnectionSettings, RedisClient } from './redis-client.ts'
 import { RedisLink, type RedisLinkOptions } from './redis-link.ts'
 
 export interface RedisUpstreamOptions extends Omit<RedisLinkOptions, 'connect' | 'sharded'> {
@@ -15,8 +15,8 @@ export interface RedisUpstream {
   close(): void
 }
 
-/** Ours to subscribe again and to wait: the connection does neither by itself. */
-export const subscriberSettings: SubscriberSettings = {
+/** Subscribing again, waiting and sending again are ours: the connection does none of it by itself. */
+export const connectionSettings: ConnectionSettings = {
   autoResubscribe: false,
   autoResendUnfulfilledCommands: false,
   enableOfflineQueue: false,
@@ -31,6 +31,6 @@ export function createUpstream(options: RedisUpstreamOptions): RedisUpstream {
   return new RedisLink({
     ...options,
     sharded: false,
-    connect: () => client.duplicate(subscriberSettings),
+    connect: () => client.duplicate(connectionSettings),
   })
 }

@@ -1,10 +1,11 @@
 import { withDeadline } from '../deadline.ts'
 import { PubSubError } from '../errors.ts'
-import type { RedisArgument, RedisClient } from './redis-client.ts'
+import type { RedisArgument, RedisCommands } from './redis-client.ts'
 import type { Script } from './scripts.ts'
 
 export interface ScriptRunnerOptions {
-  readonly client: RedisClient
+  /** The connection now; it may be another one at the next call. */
+  readonly client: () => RedisCommands
   /** From the call to the answer, waiting for a connection included, in ms. */
   readonly timeoutMs: number
   /** Commands sent and not answered, and calls that wait for a connection. */
@@ -35,13 +36,13 @@ export class ScriptRunner {
 
   /** Rejects with `unavailable`. */
   async run(call: ScriptCall): Promise<unknown> {
-    const { client, timeoutMs, maxPending } = this.#options
+    const { timeoutMs, maxPending } = this.#options
     if (this.#unanswered + this.#waiting.size >= maxPending)
       throw new PubSubError('unavailable', 'Redis: too many commands wait for an answer')
     if (this.#silentMs() > timeoutMs && call.urgent !== true)
       throw new PubSubError('unavailable', 'Redis does not answer')
     const startMs = performance.now()
-    if (client.status !== 'ready') await this.#ready(timeoutMs)
+    if (this.#options.client().status !== 'ready') await this.#ready(timeoutMs)
     const leftMs = Math.max(1, timeoutMs - (performance.now() - startMs))
     if (this.#unanswered === 0) this.#answeredAtMs = performance.now()
     return withDeadline(this.#send(call), leftMs, 'Redis')
@@ -52,29 +53,26 @@ export class ScriptRunner {
     return this.#unanswered === 0 ? 0 : performance.now() - this.#answeredAtMs
   }
 
+  /** The connection is ready: those who wait for it go on. */
+  wake(): void {
+    for (const wake of this.#waiting) wake()
+  }
+
   async #ready(timeoutMs: number): Promise<void> {
-    const { client } = this.#options
     let wake = (): void => {}
     const ready = new Promise<void>((resolve) => {
       wake = resolve
     })
-    // One listener for all who wait: a listener each would trip the leak warning of EventEmitter.
-    if (this.#waiting.size === 0) client.once('ready', this.#wakeAll)
     this.#waiting.add(wake)
     try {
       await withDeadline(ready, timeoutMs, 'Redis is not connected')
     } finally {
       this.#waiting.delete(wake)
-      if (this.#waiting.size === 0) client.off('ready', this.#wakeAll)
     }
   }
 
-  readonly #wakeAll = (): void => {
-    for (const wake of this.#waiting) wake()
-  }
-
   async #send({ script, keys, args }: ScriptCall): Promise<unknown> {
-    const { client } = this.#options
+    const client = this.#options.client()
     const rest = [keys.length, ...keys, ...args]
     this.#unanswered++
     try {
