@@ -176,7 +176,7 @@ export function createPlatform(options: PlatformOptions): Platform {
     const game = await serve({ name: 'game', service: GameService, handlers: gameService, port: wanted.game })
 
     const state = (): unknown => ({
-      tables: tables.list().map((table) => ({ ...tableSummary(table), version: table.version })),
+      tables: tables.states().map((table) => ({ ...tableSummary(table), version: table.version })),
       accountChips: accounts.total(),
       unpublished: publisher.depth(),
       faults: faults.list(),

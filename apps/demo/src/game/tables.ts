@@ -40,6 +40,11 @@ export class Tables {
   list(): TableState[] {
     if (this.#tables.size === 0)
       this.create({ name: 'Main Table', ownerId: 'system', config: defaultTableConfig })
+    return this.states()
+  }
+
+  /** Every table as it is. */
+  states(): TableState[] {
     return [...this.#tables.values()].map((table) => table.state)
   }
 
@@ -92,7 +97,7 @@ export class Tables {
   }
 
   #publishLobby(): void {
-    const payload = lobbyUpdate([...this.#tables.values()].map((table) => table.state))
+    const payload = lobbyUpdate(this.states())
     const key = `game:lobby:${this.#bootId}:${++this.#lobbyVersion}`
     this.#options.publisher.publish({ channel: 'lobby', tableId: 'lobby', payload, key })
   }
