@@ -1,0 +1,153 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { freePort } from '@gw/testing'
+import { expect, test, vi } from 'vitest'
+import { root } from '../lib/workspace.ts'
+
+const variables = [
+  'PORT',
+  'METRICS_PORT',
+  'INTERNAL_PORT',
+  'BALANCE_GRPC_PORT',
+  'PLAYER_GRPC_PORT',
+  'GAME_GRPC_PORT',
+  'EVENT_GRPC_PORT',
+  'NOTIFY_GRPC_PORT',
+  'BALANCE_HTTP_PORT',
+  'DEMO_CONTROL_PORT',
+] as const
+
+interface Started extends AsyncDisposable {
+  readonly child: ChildProcess
+  readonly url: string
+  readonly output: () => string
+  /** Process ids of what it started. */
+  readonly children: () => readonly number[]
+  readonly ended: Promise<number | NodeJS.Signals>
+  /** Resolves when the output has the text; rejects with the output when the tool ends first. */
+  readonly says: (text: string) => Promise<void>
+}
+
+async function ports(): Promise<Record<string, string>> {
+  const entries: [string, string][] = []
+  for (const variable of variables) entries.push([variable, String(await freePort())])
+  return Object.fromEntries(entries)
+}
+
+function start(env: Record<string, string>): Started {
+  const child = spawn(process.execPath, ['--conditions=@gw/source', join(root, 'tools/run.js'), 'start'], {
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let text = ''
+  const watchers = new Set<() => void>()
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => {
+      text += chunk.toString()
+      for (const watcher of watchers) watcher()
+    })
+  const ended = new Promise<number | NodeJS.Signals>((resolve) => {
+    child.once('close', (code, signal) => resolve(code ?? signal ?? 'SIGKILL'))
+  })
+  return {
+    child,
+    url: `http://127.0.0.1:${env['PORT']}`,
+    output: () => text,
+    children: () => childrenOf(child.pid ?? 0),
+    ended,
+    says: async (wanted) =>
+      new Promise((resolve, reject) => {
+        const look = (): void => {
+          if (text.includes(wanted)) resolve()
+        }
+        watchers.add(look)
+        void ended.then(() => reject(new Error(`It ended without "${wanted}":\n${text}`)))
+        look()
+      }),
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL')
+      await ended
+    },
+  }
+}
+
+function childrenOf(parent: number): readonly number[] {
+  return execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' })
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number))
+    .flatMap(([pid = 0, ppid]) => (ppid === parent ? [pid] : []))
+    .filter(isRunning)
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+test(
+  'it gets ready, prints tokens that work, and leaves nothing behind on SIGTERM',
+  { timeout: 60_000 },
+  async () => {
+    await using started = start(await ports())
+    await started.says('Ctrl-C stops everything')
+    expect((await fetch(`${started.url}/ready`)).status).toBe(200)
+    for (const user of ['ALICE', 'BOB']) {
+      const token = new RegExp(`export ${user}=(\\S+)`).exec(started.output())?.[1] ?? ''
+      const response = await fetch(`${started.url}/api/tables`, {
+        headers: { authorization: `Bearer ${token}` },
+      })
+      expect(response.status).toBe(200)
+      expect(await response.json()).toBeInstanceOf(Array)
+    }
+    const children = started.children()
+    expect(children).toHaveLength(2)
+    started.child.kill('SIGTERM')
+    expect(await started.ended).toBe(0)
+    expect(children.filter(isRunning)).toEqual([])
+    expect(started.output()).toMatch(/Stopped\.\s*$/)
+  },
+)
+
+test('when it is killed outright, what it started ends by itself', { timeout: 60_000 }, async () => {
+  await using started = start(await ports())
+  await started.says('Ctrl-C stops everything')
+  const children = started.children()
+  started.child.kill('SIGKILL')
+  await vi.waitFor(() => expect(children.filter(isRunning)).toEqual([]), { timeout: 20_000, interval: 50 })
+})
+
+test('when one part dies the other is stopped, with a line that says so', { timeout: 60_000 }, async () => {
+  await using started = start(await ports())
+  await started.says('Ctrl-C stops everything')
+  const children = started.children()
+  process.kill(children[0] ?? 0, 'SIGKILL')
+  expect(await started.ended).toBe(1)
+  expect(started.output()).toMatch(/The (?:demo|gateway) stopped: signal SIGKILL/)
+  expect(children.filter(isRunning)).toEqual([])
+})
+
+test('a part that cannot start is named with its last output', { timeout: 60_000 }, async () => {
+  await using started = start({ ...(await ports()), JWT_HS256_SECRET: 'short' })
+  expect(await started.ended).toBe(1)
+  expect(started.output()).toMatch(/The (?:demo|gateway) did not start: it ended with exit code 1/)
+  expect(started.output()).toContain('JWT_HS256_SECRET')
+})
+
+test('a taken port is one sentence, before anything is started', async () => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  await using started = start({ ...(await ports()), PORT: String(port) })
+  expect(await started.ended).toBe(1)
+  expect(started.output().trim()).toMatch(
+    new RegExp(`^Port ${port} for the gateway is in use.*PORT=\\d+ npm start`),
+  )
+  server.close()
+})
