@@ -1,1 +1,25 @@
-export const placeholder: string = 'x'
+export {
+  type Connection,
+  type ConnectionClose,
+  type ConnectionEvent,
+  type ConnectionIdentity,
+  type ConnectionOptions,
+  createConnection,
+  tooSlow,
+} from './connection.ts'
+export { encodeFrame, type Frame } from './frame.ts'
+export {
+  type ConnectionRegistry,
+  type ConnectionRegistryOptions,
+  createConnectionRegistry,
+  type RegisterResult,
+} from './connection-registry.ts'
+export {
+  createSubscriptions,
+  type SubscribeResult,
+  type Subscriptions,
+  type SubscriptionsOptions,
+} from './subscriptions.ts'
+export { createHeartbeat, type Heartbeat, type HeartbeatOptions, type HeartbeatTarget } from './heartbeat.ts'
+export type { OutboundLimits, SendKind, SendOptions, SendResult } from './outbound-queue.ts'
+export type { SocketEvents, SocketLike } from './socket-like.ts'

@@ -1,1 +1,51 @@
-export const placeholder: string = 'x'
+/** Sockets of the `ws` library. */
+import type { Duplex } from 'node:stream'
+import type { WebSocket } from 'ws'
+import type { SocketEvents, SocketLike } from './socket-like.ts'
+
+/** The socket below, which `ws` doesn't offer: a frame that was built once is written to it as it is. */
+interface RawSocket {
+  readonly _socket: Duplex | null
+}
+
+const open = 1
+
+/**
+ * Adapts a server-side `WebSocket` without compression. Prebuilt frames are written straight to the socket below, in one
+ * write each turn; `ws` keeps the parsing, the pings and the closing handshake.
+ */
+export function fromWebSocket(socket: WebSocket): SocketLike {
+  const raw = (socket as unknown as RawSocket)._socket
+  if (raw === null || socket.extensions !== '')
+    throw new TypeError('An open WebSocket without extensions is needed')
+  socket.binaryType = 'nodebuffer'
+  // Always listened to: a malformed frame must never end the process, not even before `listen`.
+  socket.on('error', () => {})
+
+  return {
+    listen(events: SocketEvents) {
+      socket.on('message', (data, isBinary) => {
+        if (Buffer.isBuffer(data)) events.onMessage(data, isBinary)
+      })
+      socket.on('pong', () => events.onPong())
+      socket.on('error', (error) => events.onError(error))
+      socket.on('close', (code, reason) => events.onClose(code, reason.toString()))
+      raw.on('drain', () => events.onDrain())
+    },
+    write(frames) {
+      if (socket.readyState !== open) return
+      const [only] = frames
+      if (only !== undefined) raw.write(frames.length === 1 ? only : Buffer.concat(frames))
+    },
+    ping() {
+      if (socket.readyState === open) socket.ping()
+    },
+    close: (code, reason) => socket.close(code, reason),
+    terminate: () => socket.terminate(),
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
+    get bufferedBytes() {
+      return raw.writableLength
+    },
+  }
+}

@@ -1,0 +1,30 @@
+/** What happens on a socket; every callback is called after the one before it returned. */
+export interface SocketEvents {
+  /** One whole message. */
+  onMessage(data: Buffer, isBinary: boolean): void
+  onPong(): void
+  /** What was written has left the process. */
+  onDrain(): void
+  /** A broken frame or connection; a close follows. */
+  onError(error: unknown): void
+  /** The connection is gone: 1006 without a close frame. Called once, last. */
+  onClose(code: number, reason: string): void
+}
+
+/** The part of a WebSocket that a connection uses: tests drive a connection without a network. */
+export interface SocketLike {
+  /** Must be called once, before anything can happen. */
+  listen(events: SocketEvents): void
+  /** Queues whole frames behind each other in one write. Does nothing on a socket that is closing. */
+  write(frames: readonly Buffer[]): void
+  ping(): void
+  /** The closing handshake: what was written goes out first. */
+  close(code: number, reason: string): void
+  /** Ends the connection now. */
+  terminate(): void
+  /** Stops reading: the peer is slowed down by TCP. */
+  pause(): void
+  resume(): void
+  /** Bytes that were written and have not left the process. */
+  readonly bufferedBytes: number
+}
