@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { Redis } from 'ioredis'
 import { createOutbox, type OutboxFailure } from './outbox.ts'
 import type { Update, UpdatePublisher } from './update.ts'
@@ -6,12 +7,13 @@ const ingestChannel = 'gateway:ws:events'
 
 export interface RedisPublisherOptions {
   readonly url: string
-  /** Default `gateway:ws:events`. */
-  readonly channel?: string | undefined
   readonly onFailure: (failure: OutboxFailure) => void
 }
 
-/** Publishes the contract's envelope on Redis. Each command has a deadline of 2 s; nothing queues inside the client. */
+/**
+ * Publishes the platform's envelope on Redis. Each command has a deadline of 2 s and nothing queues inside the client. A
+ * command whose answer was lost is sent again: receivers drop a version that they have.
+ */
 export function createRedisPublisher(options: RedisPublisherOptions): UpdatePublisher {
   const redis = new Redis(options.url, {
     enableOfflineQueue: false,
@@ -21,10 +23,20 @@ export function createRedisPublisher(options: RedisPublisherOptions): UpdatePubl
     retryStrategy: (attempt) => Math.min(2000, attempt * 100),
   })
   redis.on('error', (error) => options.onFailure({ channel: 'redis', outcome: 'retried', error }))
+  let connecting: Promise<unknown> | null = null
+  /** One shared wait for all channels; rejects when the attempt fails. */
+  const connected = async (): Promise<void> => {
+    if (redis.status === 'ready') return
+    connecting ??= once(redis, 'ready', { signal: AbortSignal.timeout(2000) }).finally(
+      () => (connecting = null),
+    )
+    await connecting
+  }
   const outbox = createOutbox<Update>({
     deliver: async ({ channel, tableId, payload }) => {
       const envelope = { channel, tableId, payload, sourceId: 'game-service' }
-      await redis.publish(options.channel ?? ingestChannel, JSON.stringify(envelope))
+      await connected()
+      await redis.publish(ingestChannel, JSON.stringify(envelope))
     },
     maxPerChannel: 64,
     maxChannels: 2000,
