@@ -1,0 +1,65 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { createMetrics } from '../src/metrics.ts'
+
+const root = join(import.meta.dirname, '..')
+const readme = readFileSync(join(root, 'README.md'), 'utf8')
+
+/** The cells of the rows under a heading, without the head of the table. */
+function tableUnder(heading: string): string[][] {
+  const [, section = ''] = readme.split(`\n## ${heading}\n`)
+  const [body = ''] = section.split('\n## ')
+  return body
+    .split('\n')
+    .filter((line) => line.startsWith('|'))
+    .slice(2)
+    .map((line) =>
+      line
+        .slice(1, -1)
+        .split('|')
+        .map((cell) => cell.trim()),
+    )
+}
+
+/** What prom-client knows of a metric beyond its public type. */
+interface Described {
+  readonly name: string
+  readonly help: string
+  readonly type: unknown
+  readonly labelNames: readonly string[]
+  readonly upperBounds?: readonly number[]
+}
+
+function isDescribed(metric: object): metric is Described {
+  return 'labelNames' in metric && 'type' in metric && 'name' in metric && 'help' in metric
+}
+
+it('lists every metric as it is: name, type, labels, buckets, meaning', () => {
+  const { registry } = createMetrics({ defaultMetrics: false })
+  const series: readonly object[] = registry.getMetricsAsArray()
+  const rows = series
+    .filter(isDescribed)
+    .map(({ name, type, labelNames, upperBounds, help }) => [
+      `\`${name}\``,
+      String(type),
+      labelNames.map((label) => `\`${label}\``).join(' '),
+      upperBounds?.join(' ') ?? '',
+      help,
+    ])
+  expect(rows.length).toBeGreaterThan(30)
+  expect(tableUnder('Metrics')).toEqual(rows)
+})
+
+it('lists every event that this package logs', () => {
+  const source = readdirSync(join(root, 'src'))
+    .map((file) => readFileSync(join(root, 'src', file), 'utf8'))
+    .join('\n')
+  const logged = source.matchAll(/(?:logger\.|put\()(?:'?)(error|warn|info|debug)(?:\('|', ')([a-z_]+)'/g)
+  const events = [...logged].map(([, level, name]) => [`\`${name}\``, level])
+  expect(events.length).toBeGreaterThan(0)
+  const listed = tableUnder('Log events').map(([name, level]) => [name, level])
+  expect(listed.sort((a, b) => String(a[0]).localeCompare(String(b[0])))).toEqual(
+    events.sort((a, b) => String(a[0]).localeCompare(String(b[0]))),
+  )
+})
