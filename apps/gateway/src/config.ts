@@ -1,0 +1,208 @@
+/**
+ * The settings of the gateway: the only file that knows the environment's names.
+ * Type, default and description of each setting stand in one schema; the README's table is generated from it.
+ */
+import { z } from 'zod'
+
+const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).default(fallback)
+const durationMs = (fallback: number) => z.coerce.number().int().min(1).max(2_147_483_647).default(fallback)
+const count = (fallback: number) => z.coerce.number().int().min(1).max(10_000_000).default(fallback)
+const bytes = (fallback: number) => z.coerce.number().int().min(1024).max(1_073_741_824).default(fallback)
+const flag = (fallback: boolean) =>
+  z
+    .enum(['1', 'true', 'yes', 'y', 'on', '0', 'false', 'no', 'n', 'off'])
+    .transform((word) => ['1', 'true', 'yes', 'y', 'on'].includes(word))
+    .default(fallback)
+const list = (fallback: readonly string[]) =>
+  z
+    .string()
+    .transform((text) =>
+      text
+        .split(',')
+        .map((item) => item.trim())
+        .filter((item) => item !== ''),
+    )
+    .default([...fallback])
+const hostPort = (fallback: string) =>
+  z
+    .string()
+    .regex(/^(?:[a-z][a-z0-9+.-]*:\/\/)?[^\s/:]+:\d{1,5}\/?$/i, 'must be host:port')
+    .default(fallback)
+const httpUrl = (fallback: string) =>
+  z
+    .string()
+    .transform((text) => (/^https?:\/\//i.test(text) ? text : `http://${text}`))
+    .refine((text) => URL.canParse(text), 'must be a URL or host:port')
+    .default(fallback)
+const origin = z
+  .string()
+  .refine((text) => text === '*' || (URL.canParse(text) && new URL(text).origin === text), {
+    message: 'must be an origin such as https://play.example (no path)',
+  })
+
+/** Every variable that the gateway reads. Order is the order of the README's table. */
+const schema = z.object({
+  NODE_ENV: z
+    .enum(['production', 'development', 'test'])
+    .default('production')
+    .describe(
+      '`development` allows conveniences that a deployment must not have: tokens printed by `npm start`, permissive demo origins.',
+    ),
+  HOST: z.string().min(1).default('0.0.0.0').describe('Address that the public port listens on.'),
+  PORT: port(4000).describe('Public port: HTTP and WebSocket (`/ws`).'),
+  METRICS_HOST: z.string().min(1).default('0.0.0.0').describe('Address of the metrics port.'),
+  METRICS_PORT: port(9100).describe('Port of `/metrics`.'),
+  INTERNAL_HOST: z
+    .string()
+    .min(1)
+    .default('127.0.0.1')
+    .describe('Address of the internal port. Never expose it to clients.'),
+  INTERNAL_PORT: port(4001).describe('Internal port: backends publish to channels here by gRPC.'),
+  INSTANCE_ID: z
+    .string()
+    .regex(/^[\w.-]{1,64}$/, 'must be 1-64 letters, digits, dots, dashes')
+    .optional()
+    .describe('Name of this instance, unique in the fleet. Default: a fresh UUID per start.'),
+  REDIS_URL: z
+    .string()
+    .regex(/^rediss?:\/\//, 'must start with redis:// or rediss://')
+    .optional()
+    .describe('Redis of the fleet. Without it everything is kept in memory, for one instance.'),
+  REDIS_PREFIX: z
+    .string()
+    .regex(/^[\w:.-]{1,32}$/)
+    .default('gw:')
+    .describe('Prefix of every key that the gateway writes.'),
+  REDIS_TIMEOUT_MS: durationMs(1000).describe('Deadline of a Redis command.'),
+  JWT_HS256_SECRET: z
+    .string()
+    .optional()
+    .describe('HS256 secret, at least 32 bytes. Verifies tokens without `kid`.'),
+  JWT_SECRET: z.string().optional().describe('Older name of `JWT_HS256_SECRET`.'),
+  JWT_PUBLIC_KEY: z
+    .string()
+    .optional()
+    .describe('RS256 public key, PEM or bare base64. Wins over every other key source.'),
+  JWT_ISSUER: z.string().min(1).optional().describe('Expected `iss`; checked when set.'),
+  JWT_AUDIENCE: z.string().min(1).optional().describe('Expected `aud` or `azp`; checked when set.'),
+  JWT_CLOCK_SKEW_MS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(300_000)
+    .default(30_000)
+    .describe('Tolerated clock difference to the identity provider.'),
+  KEYCLOAK_URL: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe(
+      'Keycloak, for tokens with `kid`. Default `http://localhost:8080` when no secret and no public key is set.',
+    ),
+  KEYCLOAK_REALM: z.string().min(1).default('poker-local').describe('Keycloak realm.'),
+  GAME_SERVICE_URL: hostPort('localhost:50053').describe('Game, gRPC.'),
+  PLAYER_SERVICE_URL: hostPort('localhost:50052').describe('Player, gRPC.'),
+  BALANCE_SERVICE_URL: hostPort('localhost:50051').describe(
+    'Balance, gRPC. Kept for compatibility: the gateway calls none of its RPCs.',
+  ),
+  EVENT_SERVICE_URL: hostPort('localhost:50054').describe('Event, gRPC.'),
+  NOTIFY_SERVICE_URL: hostPort('localhost:50055').describe('Notify, gRPC.'),
+  BALANCE_SERVICE_HTTP_URL: httpUrl('http://localhost:3002').describe(
+    'Balance, HTTP: target of `/api/accounts*`. The scheme may be left out.',
+  ),
+  GRPC_CLIENT_TIMEOUT_MS: durationMs(2000).describe('Deadline of a gRPC call.'),
+  PROXY_TIMEOUT_MS: durationMs(10_000).describe('Deadline of a proxied request, to its last byte.'),
+  CORS_ORIGIN: list(['http://localhost:3000'])
+    .pipe(z.array(origin).min(1))
+    .describe(
+      'Origins that browsers may call from, comma-separated; also the allow-list for WebSocket handshakes that send an `Origin`.',
+    ),
+  TRUST_PROXY_HOPS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(16)
+    .default(0)
+    .describe('Reverse proxies in front whose `X-Forwarded-For` entry is believed.'),
+  HTTP_RATE_LIMIT_WINDOW_MS: durationMs(60_000).describe('Window of the HTTP limits.'),
+  HTTP_RATE_LIMIT_MAX: count(100).describe('HTTP requests per window, for a user and for an address.'),
+  HTTP_RATE_LIMIT_FAIL_OPEN: flag(true).describe(
+    'When Redis is away: `true` limits locally, `false` answers 503.',
+  ),
+  WS_RATE_LIMIT_WINDOW_MS: durationMs(10_000).describe('Window of the WebSocket limits.'),
+  WS_RATE_LIMIT_MAX: count(20).describe(
+    'Actions, and chat lines, per window, for a user and for an address.',
+  ),
+  WS_RATE_LIMIT_FAIL_OPEN: flag(true).describe('When Redis is away: `true` limits locally, `false` refuses.'),
+  WS_QUERY_TOKEN_AUTH: flag(false).describe(
+    'Accept `?token=` on the WebSocket URL. Tokens in URLs end up in logs of proxies: leave it off.',
+  ),
+  WS_AUTH_TIMEOUT_MS: durationMs(5000).describe('Time from the handshake to a good `Authenticate`.'),
+  WS_MAX_PAYLOAD_BYTES: bytes(65_536).describe('Largest message of a client.'),
+  WS_PING_INTERVAL_MS: durationMs(12_000).describe(
+    'Protocol ping interval; a socket without an answer is dead after two.',
+  ),
+  MAX_CONNECTIONS: count(20_000).describe('Sockets of this instance.'),
+  MAX_CONNECTIONS_PER_ADDRESS: count(200).describe('Sockets of one client address on this instance.'),
+  MAX_CONNECTIONS_PER_USER: count(20).describe('Sockets of one user on this instance.'),
+  VAPID_PUBLIC_KEY: z.string().min(1).optional().describe('Web push public key handed to browsers.'),
+  LOG_LEVEL: z
+    .enum(['error', 'warn', 'info', 'debug'])
+    .default('info')
+    .describe('Least level that is logged.'),
+  SHUTDOWN_TIMEOUT_MS: durationMs(15_000).describe('Longest time from SIGTERM to exit.'),
+  OTEL_SDK_DISABLED: flag(false).describe('Switch tracing off.'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z
+    .url()
+    .optional()
+    .describe('OTLP/gRPC collector. Without it no spans are exported.'),
+  OTEL_TRACES_SAMPLER_ARG: z.coerce
+    .number()
+    .min(0)
+    .max(1)
+    .default(1)
+    .describe('Share of traces that are kept.'),
+})
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** All settings, typed, under the names of their variables. Frozen. */
+export type Config = Readonly<z.output<typeof schema>>
+
+/** Thrown by {@link loadConfig}: every problem at once, each with the variable's name, never with its value. */
+export class ConfigError extends Error {
+  readonly code = 'invalid_config'
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    super(`Invalid configuration:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}
+
+/** Parses the environment. Empty variables count as absent. Throws {@link ConfigError} with all problems. */
+export function loadConfig(env: Environment): Config {
+  const present = Object.entries(env).filter(([, value]) => value !== undefined && value.trim() !== '')
+  const parsed = schema.safeParse(Object.fromEntries(present))
+  const problems = parsed.success
+    ? []
+    : parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+  const secret = env['JWT_HS256_SECRET']?.trim() || env['JWT_SECRET']?.trim()
+  if (secret && Buffer.byteLength(secret) < 32)
+    problems.push(
+      `${env['JWT_HS256_SECRET']?.trim() ? 'JWT_HS256_SECRET' : 'JWT_SECRET'}: must be at least 32 bytes (openssl rand -base64 48)`,
+    )
+  if (!parsed.success || problems.length > 0) throw new ConfigError(problems)
+  return Object.freeze(parsed.data)
+}
+
+/** The README's table: one row a variable, made from the schema. */
+export function configTable(): string {
+  const rows = Object.entries(schema.shape).map(([name, setting]) => {
+    const fallback: unknown = setting.safeParse(undefined).data
+    const shown =
+      fallback === undefined ? '–' : `\`${Array.isArray(fallback) ? fallback.join(',') : String(fallback)}\``
+    return `| \`${name}\` | ${shown} | ${setting.description ?? ''} |`
+  })
+  return ['| variable | default | meaning |', '| --- | --- | --- |', ...rows].join('\n')
+}

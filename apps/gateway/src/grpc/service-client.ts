@@ -1,0 +1,122 @@
+/** A typed, promise-based client of one generated protobuf-es service over grpc-js. Every call has a deadline. */
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from '@bufbuild/protobuf'
+import {
+  type ChannelCredentials,
+  Client,
+  type ClientOptions,
+  Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js'
+import { codeOfGrpcStatus, GatewayError } from '../errors.ts'
+
+/** What a caller may say about one call. `signal` cancels it on the wire; `requestId` and trace go into metadata. */
+export interface CallOptions {
+  readonly signal?: AbortSignal
+  readonly timeoutMs?: number
+  readonly requestId?: string
+}
+
+/** One finished call, for metrics: `code` is the gRPC status number. */
+export interface CallRecord {
+  readonly service: string
+  readonly method: string
+  readonly code: number
+  readonly seconds: number
+}
+
+type Unary<S extends DescService, K extends keyof S['method']> = S['method'][K] extends {
+  methodKind: 'unary'
+  input: infer I extends DescMessage
+  output: infer O extends DescMessage
+}
+  ? (request: MessageInitShape<I>, options?: CallOptions) => Promise<MessageShape<O>>
+  : never
+
+/** The service's methods by their generated names, and `close`. */
+export type ServiceClient<S extends DescService> = { readonly [K in keyof S['method']]: Unary<S, K> } & {
+  close(): void
+}
+
+/** A failed backend call: `code` by the one error table, `status` and `details` as the backend gave them. */
+export class BackendError extends GatewayError {
+  readonly status: number
+  readonly details: string
+
+  constructor(error: ServiceError) {
+    super(codeOfGrpcStatus(error.code), undefined, { cause: error })
+    this.name = 'BackendError'
+    this.status = error.code
+    this.details = error.details
+  }
+}
+
+export interface ServiceClientOptions {
+  readonly address: string
+  readonly credentials: ChannelCredentials
+  readonly timeoutMs: number
+  readonly channel?: ClientOptions
+  /** Metadata of every call, e.g. the trace context of the moment. */
+  readonly metadata?: () => Readonly<Record<string, string>>
+  readonly onCall?: (call: CallRecord) => void
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+/** Opens a channel lazily: nothing is connected before the first call. Rejections are {@link BackendError}. */
+export function createServiceClient<S extends DescService>(
+  service: S,
+  options: ServiceClientOptions,
+): ServiceClient<S> {
+  const client = new Client(options.address, options.credentials, options.channel)
+
+  function call(
+    method: DescMethod,
+    request: MessageInitShape<DescMessage>,
+    callOptions: CallOptions,
+  ): Promise<unknown> {
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>()
+    const metadata = new Metadata()
+    for (const [name, value] of Object.entries(options.metadata?.() ?? {})) metadata.set(name, value)
+    if (callOptions.requestId !== undefined) metadata.set('x-request-id', callOptions.requestId)
+    const startedAt = performance.now()
+    const { signal } = callOptions
+    const onAbort = (): void => running.cancel()
+    const running = client.makeUnaryRequest(
+      `/${service.typeName}/${method.name}`,
+      (message: MessageShape<DescMessage>) => bufferOf(toBinary(method.input, message)),
+      (bytes: Buffer) => fromBinary(method.output, bytes),
+      create(method.input, request),
+      metadata,
+      { deadline: Date.now() + (callOptions.timeoutMs ?? options.timeoutMs) },
+      (error, value) => {
+        signal?.removeEventListener('abort', onAbort)
+        const seconds = (performance.now() - startedAt) / 1000
+        options.onCall?.({ service: service.typeName, method: method.name, code: error?.code ?? 0, seconds })
+        if (error) reject(new BackendError(error))
+        else resolve(value)
+      },
+    )
+    if (signal?.aborted) running.cancel()
+    else signal?.addEventListener('abort', onAbort, { once: true })
+    return promise
+  }
+
+  const methods: Record<string, unknown> = { close: () => client.close() }
+  for (const method of service.methods) {
+    if (method.methodKind !== 'unary') continue
+    methods[method.localName] = (request: MessageInitShape<DescMessage>, callOptions: CallOptions = {}) =>
+      call(method, request, callOptions)
+  }
+  return methods as ServiceClient<S>
+}

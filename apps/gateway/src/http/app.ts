@@ -1,0 +1,94 @@
+/**
+ * The order that a request goes through:
+ *
+ *   request id, trace ▶ path guard ▶ security headers, CORS ▶ /health /ready ▶ limit by address ▶ auth ▶ limit by user
+ *   and address ▶ proxy (/api/accounts) ▶ JSON body ▶ routes ▶ 404 ▶ one error answer
+ */
+import type { TokenVerifier } from '@gw/auth'
+import { requireAuth } from '@gw/auth/express'
+import cors from 'cors'
+import express, {
+  type ErrorRequestHandler,
+  type Express,
+  type Request,
+  type RequestHandler,
+  Router,
+} from 'express'
+import helmet from 'helmet'
+import { GatewayError } from '../errors.ts'
+import { health, type Readiness, ready } from './health.ts'
+import { pathGuard } from './path-guard.ts'
+import type { MountableRoute } from './route.ts'
+import { sendError } from './send-error.ts'
+
+export interface HttpAppOptions {
+  readonly corsOrigins: readonly string[]
+  readonly readiness: Readiness
+  readonly verifier: TokenVerifier
+  readonly onAuthRefused: (reason: string, request: Request) => void
+  /** Request id, trace, access log, duration metric. */
+  readonly context: RequestHandler
+  readonly limitBeforeAuth: RequestHandler
+  readonly limitAfterAuth: RequestHandler
+  /** Streamed before any body is parsed. */
+  readonly accountsProxy: RequestHandler
+  readonly routes: readonly MountableRoute[]
+}
+
+const jsonLimitBytes = 100 * 1024
+
+const exposedHeaders = [
+  'X-Request-Id',
+  'X-RateLimit-Limit',
+  'X-RateLimit-Remaining',
+  'X-RateLimit-Reset',
+  'RateLimit',
+  'RateLimit-Policy',
+  'Retry-After',
+]
+
+/** Errors of the body parser and the router carry a status; anything else is ours to hide. */
+function asGatewayError(error: unknown): unknown {
+  if (error instanceof GatewayError || !(error instanceof Error)) return error
+  const status = 'status' in error ? error.status : undefined
+  if (status === 413) return new GatewayError('payload_too_large', undefined, { cause: error })
+  if (typeof status === 'number' && status >= 400 && status < 500)
+    return new GatewayError('invalid_request', 'Malformed request', { cause: error })
+  return error
+}
+
+/** The express app, without a listener. */
+export function createHttpApp(options: HttpAppOptions): Express {
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.set('query parser', 'simple')
+
+  app.use(options.context)
+  app.use(helmet())
+  app.use(
+    cors({
+      origin: options.corsOrigins.length === 1 ? options.corsOrigins[0] : [...options.corsOrigins],
+      credentials: true,
+      exposedHeaders,
+    }),
+  )
+  app.use(pathGuard())
+  app.get('/health', health())
+  app.get('/ready', ready(options.readiness))
+  app.use(options.limitBeforeAuth)
+  app.use(requireAuth(options.verifier, { realm: 'gateway', onRefused: options.onAuthRefused }))
+  app.use(options.limitAfterAuth)
+  app.all(['/api/accounts', '/api/accounts/*path'], options.accountsProxy)
+  app.use(express.json({ limit: jsonLimitBytes, strict: true }))
+
+  const router = Router({ caseSensitive: false })
+  for (const route of options.routes) route.mount(router)
+  app.use(router)
+
+  app.use((_request, response) => sendError(response, new GatewayError('not_found')))
+  const onError: ErrorRequestHandler = (error, _request, response, _next) =>
+    sendError(response, asGatewayError(error))
+  app.use(onError)
+  return app
+}

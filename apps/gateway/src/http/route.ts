@@ -1,0 +1,101 @@
+/** One HTTP route as data: method, path, schemas, and a typed handler. The router, and later the API document, read it. */
+import { randomUUID } from 'node:crypto'
+import type { Identity } from '@gw/auth'
+import type { Request, Response, Router } from 'express'
+import type { z } from 'zod'
+import { GatewayError } from '../errors.ts'
+import type { CallOptions } from '../grpc/service-client.ts'
+import type { Json } from '../grpc/relay-json.ts'
+import { sendError } from './send-error.ts'
+
+/** Who calls, and what goes along with every backend call made for the request. */
+export interface RouteCall {
+  readonly caller: Identity
+  /** The client's `Idempotency-Key` scoped by user, or a fresh one: another user's key can never match. */
+  readonly idempotencyKey: string
+  /** Deadline, cancellation when the client goes away, and request id for backend calls. */
+  readonly options: CallOptions
+  readonly request: Request
+}
+
+export interface Answer {
+  readonly status: number
+  readonly body?: Json
+}
+
+export interface Route<Params, Query, Body> {
+  readonly method: 'get' | 'post' | 'put' | 'delete'
+  /** Express path, e.g. `/api/tables/:tableId`. */
+  readonly path: string
+  readonly summary: string
+  readonly params: z.ZodType<Params>
+  readonly query: z.ZodType<Query>
+  readonly body: z.ZodType<Body>
+  /** Text of the 400 answer when the input doesn't fit. */
+  readonly invalid: string
+  /** Text of the answer when a backend call fails. */
+  readonly failure: string
+  /** Text of the 404 answer; default: `failure`. */
+  readonly notFound?: string
+  readonly handle: (input: { params: Params; query: Query; body: Body }, call: RouteCall) => Promise<Answer>
+}
+
+/** A route with its types folded away, for lists. */
+export interface MountableRoute {
+  readonly method: 'get' | 'post' | 'put' | 'delete'
+  readonly path: string
+  readonly summary: string
+  readonly mount: (router: Router) => void
+}
+
+const maxKeyLength = 200
+
+/** 400 with the backend's own code word, in the three members that clients read. */
+export function refused(code: string): Answer {
+  return { status: 400, body: { error: code, code, message: code } }
+}
+
+function idempotencyKeyOf(request: Request, caller: Identity): string {
+  const given = request.get('idempotency-key')?.trim() ?? ''
+  if (given.length > maxKeyLength)
+    throw new GatewayError('invalid_request', `Idempotency-Key must be at most ${maxKeyLength} characters`)
+  return given === '' ? randomUUID() : `${caller.subject}:${given}`
+}
+
+/** Turns a typed route into one that can be mounted: parse, call, answer, one error table. */
+export function route<Params, Query, Body>(definition: Route<Params, Query, Body>): MountableRoute {
+  async function answer(request: Request, response: Response): Promise<void> {
+    const caller = request.auth
+    if (!caller) throw new GatewayError('auth_denied')
+    const aborted = new AbortController()
+    response.once('close', () => aborted.abort())
+    const params = definition.params.safeParse(request.params)
+    const query = definition.query.safeParse(request.query)
+    const body = definition.body.safeParse(request.body ?? {})
+    if (!params.success || !query.success || !body.success)
+      throw new GatewayError('invalid_request', definition.invalid)
+    const requestId = response.getHeader('x-request-id')
+    const result = await definition.handle(
+      { params: params.data, query: query.data, body: body.data },
+      {
+        caller,
+        idempotencyKey: idempotencyKeyOf(request, caller),
+        options: { signal: aborted.signal, ...(typeof requestId === 'string' && { requestId }) },
+        request,
+      },
+    )
+    if (result.body === undefined) response.status(result.status).end()
+    else response.status(result.status).json(result.body)
+  }
+
+  return {
+    method: definition.method,
+    path: definition.path,
+    summary: definition.summary,
+    mount(router) {
+      router[definition.method](definition.path, (request: Request, response: Response) => {
+        answer(request, response).catch((error: unknown) => sendError(response, error, definition))
+      })
+    },
+  }
+}

@@ -1,0 +1,345 @@
+/** `/api/tables`: the lobby, seats, spectating, play and moderation, relayed to Game. */
+import { z } from 'zod'
+import { GatewayError } from '../../errors.ts'
+import type { Backends } from '../../grpc/backends.ts'
+import {
+  GetTableStateResponseSchema,
+  TableSchema,
+  TableStateSchema,
+  TableSummarySchema,
+} from '../../grpc/gen/game/game_pb.ts'
+import { relayJson } from '../../grpc/relay-json.ts'
+import type { DailyBonus } from '../../services/daily-bonus.ts'
+import { type Answer, type MountableRoute, refused, route, type RouteCall } from '../route.ts'
+import { websocketUrl } from '../websocket-url.ts'
+
+const nothing = z.unknown()
+const id = z.string().trim().min(1).max(128)
+const tableParams = z.object({ tableId: id })
+const wholeNumber = z
+  .union([
+    z.number(),
+    z
+      .string()
+      .trim()
+      .regex(/^\d{1,15}$/)
+      .transform(Number),
+  ])
+  .pipe(z.int().min(0))
+const seatId = wholeNumber.pipe(z.int().max(8))
+const positive = z.int().positive()
+
+const newTable = z.object({
+  name: z.string().trim().min(1).max(100),
+  config: z
+    .object({
+      smallBlind: positive.default(1),
+      bigBlind: positive.optional(),
+      ante: z.int().min(0).nullable().default(0),
+      maxPlayers: z.int().min(2).max(9).default(9),
+      startingStack: positive.default(200),
+      bettingStructure: z.literal('NoLimit').optional(),
+      turnTimerSeconds: positive.default(20),
+    })
+    .prefault({})
+    .transform((config) => ({
+      ...config,
+      bigBlind: config.bigBlind ?? config.smallBlind * 2,
+      ante: config.ante ?? 0,
+    }))
+    .refine((config) => config.bigBlind >= config.smallBlind * 2 && config.ante < config.smallBlind),
+})
+
+const actionWords = ['FOLD', 'CHECK', 'CALL', 'BET', 'RAISE', 'ALL_IN'] as const
+const newAction = z
+  .object({ actionType: z.string().toUpperCase().pipe(z.enum(actionWords)), amount: wholeNumber.optional() })
+  .refine(
+    ({ actionType, amount }) => amount !== undefined || (actionType !== 'BET' && actionType !== 'RAISE'),
+  )
+
+export interface TableRoutesOptions {
+  readonly game: Backends['game']
+  readonly dailyBonus: DailyBonus
+}
+
+/** `ok: false` of the seat, spectator and action calls is a refusal with the game's own code. */
+function outcome(
+  result: { readonly ok: boolean; readonly error: string },
+  accepted: Answer['body'] = { ok: true },
+): Answer {
+  return result.ok ? { status: 200, body: accepted } : refused(result.error)
+}
+
+/** The routes of contract §1.2 under `/api/tables`. */
+export function tableRoutes({ game, dailyBonus }: TableRoutesOptions): readonly MountableRoute[] {
+  async function join(
+    seat: { tableId: string; seatId: number; buyInAmount: number },
+    call: RouteCall,
+  ): Promise<Answer> {
+    const request = {
+      tableId: seat.tableId,
+      userId: call.caller.subject,
+      seatId: seat.seatId,
+      buyInAmount: BigInt(seat.buyInAmount),
+      idempotencyKey: call.idempotencyKey,
+    }
+    let result = await game.joinSeat(request, call.options)
+    if (!result.ok && (result.error === 'ACCOUNT_NOT_FOUND' || result.error === 'INSUFFICIENT_BALANCE')) {
+      const authorization = call.request.get('authorization') ?? ''
+      if (await dailyBonus.grant({ userId: call.caller.subject, authorization }))
+        result = await game.joinSeat(request, call.options)
+    }
+    return outcome(result, { tableId: seat.tableId, seatId: seat.seatId, wsUrl: websocketUrl(call.request) })
+  }
+
+  async function userAt(tableId: string, seat: number, call: RouteCall): Promise<string | undefined> {
+    const { state } = await game.getTableState({ tableId, userId: call.caller.subject }, call.options)
+    return state?.seats.find((candidate) => candidate.seatId === seat)?.userId
+  }
+
+  const seatTarget = {
+    params: tableParams,
+    query: nothing,
+    body: z.object({ seatId }),
+    invalid: 'seatId is required',
+  }
+  const userTarget = {
+    params: tableParams,
+    query: nothing,
+    body: z.object({ targetUserId: id }),
+    invalid: 'targetUserId is required',
+  }
+  const bare = { params: tableParams, query: nothing, body: nothing, invalid: 'Invalid request' }
+  const notFound = 'Table not found'
+
+  const moderate = (
+    word: 'kick' | 'mute' | 'unmute',
+    tableId: string,
+    targetUserId: string,
+    call: RouteCall,
+  ) => {
+    const request = {
+      tableId,
+      ownerId: call.caller.subject,
+      targetUserId,
+      idempotencyKey: call.idempotencyKey,
+    }
+    switch (word) {
+      case 'kick':
+        return game.kickPlayer(request, call.options)
+      case 'mute':
+        return game.mutePlayer(request, call.options)
+      case 'unmute':
+        return game.unmutePlayer(request, call.options)
+    }
+  }
+
+  return [
+    route({
+      ...bare,
+      method: 'get',
+      path: '/api/tables',
+      summary: 'All tables.',
+      params: nothing,
+      failure: 'Failed to list tables',
+      async handle(_input, call) {
+        const { tables } = await game.listTables({}, call.options)
+        return { status: 200, body: tables.map((table) => relayJson(TableSummarySchema, table)) }
+      },
+    }),
+    route({
+      method: 'post',
+      path: '/api/tables',
+      summary: 'Create a table; the caller owns it.',
+      params: nothing,
+      query: nothing,
+      body: newTable,
+      invalid: 'Invalid request',
+      failure: 'Failed to create table',
+      async handle({ body: { name, config } }, call) {
+        const table = await game.createTable(
+          {
+            name,
+            ownerId: call.caller.subject,
+            config: {
+              smallBlind: BigInt(config.smallBlind),
+              bigBlind: BigInt(config.bigBlind),
+              ante: BigInt(config.ante),
+              maxPlayers: config.maxPlayers,
+              startingStack: BigInt(config.startingStack),
+              turnTimerSeconds: config.turnTimerSeconds,
+            },
+            idempotencyKey: call.idempotencyKey,
+          },
+          call.options,
+        )
+        return { status: 201, body: relayJson(TableSchema, table) }
+      },
+    }),
+    route({
+      ...bare,
+      method: 'get',
+      path: '/api/tables/:tableId',
+      summary: 'One table.',
+      failure: 'Failed to get table',
+      notFound,
+      async handle({ params }, call) {
+        return { status: 200, body: relayJson(TableSchema, await game.getTable(params, call.options)) }
+      },
+    }),
+    route({
+      ...bare,
+      method: 'delete',
+      path: '/api/tables/:tableId',
+      summary: 'Delete a table; only its owner may.',
+      failure: 'Failed to delete table',
+      notFound,
+      async handle({ params }, call) {
+        // The RPC knows no owner. A table that is gone goes to the backend: its idempotency cache makes the owner's repeat a 204.
+        const table = await game.getTable(params, call.options).catch((error: unknown) => {
+          if (error instanceof GatewayError && error.code === 'not_found') return undefined
+          throw error
+        })
+        if (table && table.ownerId !== call.caller.subject)
+          throw new GatewayError('forbidden', 'Only the owner may delete a table')
+        await game.deleteTable({ ...params, idempotencyKey: call.idempotencyKey }, call.options)
+        return { status: 204 }
+      },
+    }),
+    route({
+      ...bare,
+      method: 'get',
+      path: '/api/tables/:tableId/state',
+      summary: "A table's state, with the caller's own hole cards.",
+      failure: 'Failed to get table state',
+      notFound,
+      async handle({ params }, call) {
+        const state = await game.getTableState({ ...params, userId: call.caller.subject }, call.options)
+        return { status: 200, body: relayJson(GetTableStateResponseSchema, state) }
+      },
+    }),
+    route({
+      ...seatTarget,
+      method: 'post',
+      path: '/api/tables/:tableId/join',
+      summary: 'Take a seat.',
+      body: z.object({ seatId, buyInAmount: wholeNumber.default(0) }),
+      failure: 'Failed to join seat',
+      notFound,
+      handle: ({ params, body }, call) => join({ ...params, ...body }, call),
+    }),
+    route({
+      ...bare,
+      method: 'post',
+      path: '/api/tables/:tableId/seats/:seatId/join',
+      summary: 'Take a seat, named in the path.',
+      params: z.object({ tableId: id, seatId }),
+      body: z.object({ buyInAmount: wholeNumber.default(0) }),
+      invalid: 'seatId is required',
+      failure: 'Failed to join seat',
+      notFound,
+      handle: ({ params, body }, call) => join({ ...params, ...body }, call),
+    }),
+    route({
+      ...bare,
+      method: 'post',
+      path: '/api/tables/:tableId/leave',
+      summary: 'Leave the seat.',
+      failure: 'Failed to leave seat',
+      notFound,
+      async handle({ params }, { caller, idempotencyKey, options }) {
+        return outcome(await game.leaveSeat({ ...params, userId: caller.subject, idempotencyKey }, options))
+      },
+    }),
+    route({
+      ...bare,
+      method: 'post',
+      path: '/api/tables/:tableId/spectate',
+      summary: 'Watch a table.',
+      failure: 'Failed to join spectator',
+      notFound,
+      async handle({ params }, { caller, idempotencyKey, options }) {
+        return outcome(
+          await game.joinSpectator({ ...params, userId: caller.subject, idempotencyKey }, options),
+        )
+      },
+    }),
+    route({
+      ...bare,
+      method: 'post',
+      path: '/api/tables/:tableId/spectate/leave',
+      summary: 'Stop watching a table.',
+      failure: 'Failed to leave spectator',
+      notFound,
+      async handle({ params }, { caller, idempotencyKey, options }) {
+        return outcome(
+          await game.leaveSpectator({ ...params, userId: caller.subject, idempotencyKey }, options),
+        )
+      },
+    }),
+    route({
+      ...bare,
+      method: 'post',
+      path: '/api/tables/:tableId/action',
+      summary: 'Act in the current hand.',
+      body: newAction,
+      failure: 'Failed to submit action',
+      notFound,
+      async handle({ params, body }, { caller, idempotencyKey, options }) {
+        const amount = body.amount === undefined ? {} : { amount: BigInt(body.amount) }
+        const request = {
+          ...params,
+          userId: caller.subject,
+          actionType: body.actionType,
+          ...amount,
+          idempotencyKey,
+        }
+        return outcome(await game.submitAction(request, options))
+      },
+    }),
+    route({
+      ...seatTarget,
+      method: 'post',
+      path: '/api/tables/:tableId/moderation/kick',
+      summary: 'Owner: remove the player in a seat.',
+      failure: 'Failed to kick player',
+      notFound,
+      async handle({ params: { tableId }, body: { seatId: seat } }, call) {
+        const userId = await userAt(tableId, seat, call)
+        if (userId === undefined) throw new GatewayError('not_found', 'Seat not occupied')
+        await moderate('kick', tableId, userId, call)
+        const { state } = await game.getTableState({ tableId, userId: call.caller.subject }, call.options)
+        const tableState = state ? relayJson(TableStateSchema, state) : null
+        return { status: 200, body: { tableId, seatId: seat, userId, action: 'kick', tableState } }
+      },
+    }),
+    route({
+      ...seatTarget,
+      method: 'post',
+      path: '/api/tables/:tableId/moderation/mute',
+      summary: 'Owner: mute the player in a seat.',
+      failure: 'Failed to mute player',
+      notFound,
+      async handle({ params: { tableId }, body: { seatId: seat } }, call) {
+        const userId = await userAt(tableId, seat, call)
+        if (userId === undefined) throw new GatewayError('not_found', 'Seat not occupied')
+        await moderate('mute', tableId, userId, call)
+        return { status: 200, body: { tableId, seatId: seat, userId, action: 'mute' } }
+      },
+    }),
+    ...(['kick', 'mute', 'unmute'] as const).map((word) =>
+      route({
+        ...userTarget,
+        method: 'post',
+        path: `/api/tables/:tableId/${word}`,
+        summary: `Owner: ${word} a user.`,
+        failure: `Failed to ${word} player`,
+        notFound,
+        async handle({ params: { tableId }, body: { targetUserId } }, call) {
+          await moderate(word, tableId, targetUserId, call)
+          return { status: 200, body: { ok: true } }
+        },
+      }),
+    ),
+  ]
+}

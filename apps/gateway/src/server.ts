@@ -1,0 +1,350 @@
+/**
+ * The composition: settings → clients → packages → one gateway, and the order in which it starts and stops.
+ *
+ *   start: internal port ▶ metrics ▶ public port (Redis and backends may still be absent)
+ *   stop:  not ready ▶ no new sockets ▶ sockets told to come back (1012) ▶ requests in flight ▶ events flushed ▶ clients
+ */
+import { createServer } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { createTokenVerifier, isRevokedBy } from '@gw/auth'
+import { RedisRevocationStore } from '@gw/auth/redis'
+import { createChat, MemoryChatStore } from '@gw/chat'
+import { RedisChatStore } from '@gw/chat/redis'
+import { createConnectionRegistry, createHeartbeat, createSubscriptions } from '@gw/connections'
+import { requestContext } from '@gw/observability/http'
+import type { Logger } from '@gw/observability/logger'
+import { createMetrics, createMetricsServer } from '@gw/observability/metrics'
+import { createClientAddress } from '@gw/ratelimit'
+import { rateLimitRedisOptions } from '@gw/ratelimit/redis'
+import { chatChannel, closeCodes, parseChannel, tableChannel } from '@gw/protocol'
+import type { Config } from './config.ts'
+import { createBackends } from './grpc/backends.ts'
+import { createPublisherServer } from './grpc/publisher-server.ts'
+import { createHttpApp } from './http/app.ts'
+import { createProxy, createProxyDispatcher } from './http/proxy.ts'
+import { profileRoutes } from './http/routes/profile.ts'
+import { pushRoutes } from './http/routes/push.ts'
+import { tableRoutes } from './http/routes/tables.ts'
+import { keySourcesOf } from './key-sources.ts'
+import { createLimits } from './limits.ts'
+import { createObserver } from './observe.ts'
+import { createRedisClients } from './redis.ts'
+import { type ChannelKind, createChannels } from './services/channels.ts'
+import { createDailyBonus } from './services/daily-bonus.ts'
+import { channelClasses, createMessaging } from './messaging.ts'
+import { createSessionEvents } from './services/session-events.ts'
+import { createSpectators } from './services/spectators.ts'
+import { createTableFactsCache } from './services/table-facts.ts'
+import { createTableMembers } from './services/table-members.ts'
+import type { Readiness } from './http/health.ts'
+import type { ClientSession } from './ws/client-session.ts'
+import { createDispatch } from './ws/dispatch.ts'
+import { createChatHandlers } from './ws/handlers/chat.ts'
+import { createLobbyHandlers } from './ws/handlers/lobby.ts'
+import { createTableHandlers } from './ws/handlers/table.ts'
+import { createSockets } from './ws/sockets.ts'
+
+/** Channels of one socket: the lobby, and tables with their chats. */
+const maxChannelsPerConnection = 100
+
+// Slow or endless headers and bodies are cut; sockets that were upgraded have deadlines of their own.
+const serverOptions = {
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  connectionsCheckingInterval: 1000,
+  keepAliveTimeout: 65_000,
+  maxHeaderSize: 16_384,
+  requireHostHeader: true,
+}
+
+/** What never became a request is answered in the shape of every other error, and its connection ends. */
+function refuseBrokenRequest(error: Error & { readonly code?: string }, socket: Duplex): void {
+  if (socket.destroyed || !socket.writable) return
+  const status =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? '431 Request Header Fields Too Large'
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? '408 Request Timeout'
+        : '400 Bad Request'
+  const body = JSON.stringify({ error: status.slice(4), code: 'invalid_request', message: status.slice(4) })
+  socket.end(
+    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  )
+}
+
+/** How a slow socket is treated on a channel. */
+function channelKindOf(channel: string): ChannelKind {
+  return channelClasses.find(({ prefix }) => channel.startsWith(prefix))?.kind ?? 'event'
+}
+
+export interface GatewayOptions {
+  readonly config: Config
+  readonly instanceId: string
+  readonly logger: Logger
+}
+
+/** The ports that the gateway listens on. */
+export interface GatewayPorts {
+  readonly port: number
+  readonly metricsPort: number
+  readonly internalPort: number
+}
+
+export interface Gateway {
+  /** Resolves when all ports listen. Redis and backends may be absent: `/ready` tells. */
+  start(): Promise<GatewayPorts>
+  /** Drains and ends everything; at most `SHUTDOWN_TIMEOUT_MS`. Idempotent. */
+  stop(): Promise<void>
+}
+
+/** Wires one gateway; nothing listens or connects to a backend before `start`. */
+export function createGateway({ config, instanceId, logger }: GatewayOptions): Gateway {
+  const metrics = createMetrics()
+  const observer = createObserver({ logger, metrics })
+  const addressOf = createClientAddress({ trustedHops: config.TRUST_PROXY_HOPS })
+  let draining = false
+
+  const redis =
+    config.REDIS_URL === undefined
+      ? undefined
+      : createRedisClients({
+          url: config.REDIS_URL,
+          timeoutMs: config.REDIS_TIMEOUT_MS,
+          limitsOptions: rateLimitRedisOptions(),
+          onChange: observer.onRedis,
+        })
+  const messaging = createMessaging({
+    redis,
+    prefix: config.REDIS_PREFIX,
+    instanceId,
+    onEvent: observer.onBroker,
+  })
+  const { broker } = messaging
+  const revocations =
+    redis && new RedisRevocationStore({ redis: redis.commands, prefix: `${config.REDIS_PREFIX}auth` })
+  const verifier = createTokenVerifier({
+    keys: keySourcesOf(config),
+    clockSkewMs: config.JWT_CLOCK_SKEW_MS,
+    ...(config.JWT_ISSUER !== undefined && { issuer: config.JWT_ISSUER }),
+    ...(config.JWT_AUDIENCE !== undefined && { audience: config.JWT_AUDIENCE }),
+    ...(revocations && { revocations }),
+    onEvent: observer.onAuth,
+  })
+  const limits = createLimits({ config, redis, addressOf, liveInstances: () => 1, onEvent: observer.onLimit })
+  const backends = createBackends({
+    addresses: {
+      game: config.GAME_SERVICE_URL,
+      player: config.PLAYER_SERVICE_URL,
+      event: config.EVENT_SERVICE_URL,
+      notify: config.NOTIFY_SERVICE_URL,
+    },
+    timeoutMs: config.GRPC_CLIENT_TIMEOUT_MS,
+    onCall: observer.onCall,
+  })
+
+  const registry = createConnectionRegistry({
+    max: config.MAX_CONNECTIONS,
+    maxPerUser: config.MAX_CONNECTIONS_PER_USER,
+  })
+  const subscriptions = createSubscriptions({ maxChannelsPerConnection })
+  const heartbeat = createHeartbeat({ intervalMs: config.WS_PING_INTERVAL_MS })
+  const channels = createChannels({
+    broker,
+    subscriptions,
+    kindOf: channelKindOf,
+    onReset: observer.onChannelReset,
+  })
+  const facts = createTableFactsCache()
+  const spectators = createSpectators({
+    game: backends.game,
+    stillWatches(userId, tableId) {
+      const here = [...channels.subscribersOf(tableChannel(tableId))]
+      return Promise.resolve(here.some((id) => registry.getConnection(id)?.identity?.userId === userId))
+    },
+    onError: (error, context) => observer.onFailure('spectator_call_failed', error, context),
+  })
+  const chat = createChat({
+    store: redis
+      ? new RedisChatStore({ redis: redis.commands, prefix: `${config.REDIS_PREFIX}chat` })
+      : new MemoryChatStore(),
+    publisher: broker,
+    ...createTableMembers({ backends, spectators }),
+    channelOf: chatChannel,
+    onEvent: observer.onChat,
+  })
+  const sessionEvents = createSessionEvents({ event: backends.event, onResult: observer.onSessionEvent })
+  const lobby = createLobbyHandlers({ game: backends.game, channels })
+  const dispatch = createDispatch({
+    table: createTableHandlers({ game: backends.game, channels, spectators, facts }),
+    lobby,
+    chat: createChatHandlers({ chat, channels }),
+    limit: limits.socket,
+  })
+
+  const proxyDispatcher = createProxyDispatcher(config.PROXY_TIMEOUT_MS)
+  const readiness: Readiness = {
+    notReadyReason() {
+      if (draining) return 'draining'
+      if (redis && !redis.isUp()) return 'redis_unavailable'
+      if (!broker.health().ok) return 'pubsub_unavailable'
+      return verifier.ready() ? undefined : 'keys_unavailable'
+    },
+  }
+  const app = createHttpApp({
+    corsOrigins: config.CORS_ORIGIN,
+    readiness,
+    verifier,
+    onAuthRefused(reason, request) {
+      observer.onAuthFailure(reason)
+      limits.countFailedLogin(addressOf(request))
+    },
+    context: requestContext({ logger, metrics }),
+    limitBeforeAuth: limits.beforeAuth,
+    limitAfterAuth: limits.afterAuth,
+    accountsProxy: createProxy({
+      target: config.BALANCE_SERVICE_HTTP_URL,
+      timeoutMs: config.PROXY_TIMEOUT_MS,
+      dispatcher: proxyDispatcher,
+      onResult: observer.onProxied,
+    }),
+    routes: [
+      ...tableRoutes({
+        game: backends.game,
+        dailyBonus: createDailyBonus({
+          balanceUrl: config.BALANCE_SERVICE_HTTP_URL,
+          dispatcher: proxyDispatcher,
+          onEvent: observer.onDailyBonus,
+        }),
+      }),
+      ...profileRoutes(backends.player),
+      ...pushRoutes({ notify: backends.notify, vapidPublicKey: config.VAPID_PUBLIC_KEY }),
+    ],
+  })
+  const server = createServer(serverOptions, app)
+  server.on('clientError', refuseBrokenRequest)
+
+  function onReady(session: ClientSession): void {
+    sessionEvents.started({ ...session, connectedAtMs: Date.now() })
+    // The first look at a profile creates it; today's gateway refreshes the username this way.
+    if (session.identity.username !== undefined)
+      backends.player
+        .getProfile({ userId: session.userId, username: session.identity.username })
+        .catch((error: unknown) =>
+          observer.onFailure('username_sync_failed', error, { userId: session.userId }),
+        )
+    lobby.subscribe(session).catch((error: unknown) => {
+      if (session.connection.state === 'open')
+        observer.onFailure('lobby_failed', error, { userId: session.userId })
+    })
+  }
+
+  function onGone(
+    session: ClientSession,
+    close: { readonly code: number; readonly durationMs: number },
+  ): void {
+    for (const channel of channels.leaveAll(session.connectionId)) {
+      const named = parseChannel(channel)
+      if (named?.kind === 'table') spectators.leave(session.userId, named.id, session.connectionId)
+    }
+    observer.onClosed(session, close)
+    sessionEvents.ended({ ...session, durationMs: Math.round(close.durationMs), reason: String(close.code) })
+  }
+
+  const sockets = createSockets({
+    server,
+    instanceId,
+    verifier,
+    dispatch,
+    registry,
+    heartbeat,
+    addressOf,
+    limits: {
+      authTimeoutMs: config.WS_AUTH_TIMEOUT_MS,
+      maxPayloadBytes: config.WS_MAX_PAYLOAD_BYTES,
+      maxConnections: config.MAX_CONNECTIONS,
+      maxPerAddress: config.MAX_CONNECTIONS_PER_ADDRESS,
+    },
+    allowedOrigins: config.CORS_ORIGIN,
+    queryToken: config.WS_QUERY_TOKEN_AUTH,
+    isDraining: () => draining,
+    onReady,
+    onGone,
+    onEvent: observer.onSession,
+    onRefused: observer.onUpgradeRefused,
+    onError: (error, connectionId) => observer.onFailure('connection_error', error, { connectionId }),
+  })
+  const stopWatchingRevocations = verifier.onRevoked((revocation) => {
+    for (const connection of registry.all()) {
+      const session = sockets.sessionOf(connection.id)
+      if (session && isRevokedBy(revocation, session.identity)) {
+        const { code, reason } = closeCodes.revoked
+        connection.close(code, reason)
+      }
+    }
+  })
+
+  const metricsServer = createMetricsServer({
+    metrics,
+    host: config.METRICS_HOST,
+    port: config.METRICS_PORT,
+    health() {
+      observer.onBrokerHealth(broker.health())
+      metrics.sessionEventsQueued.set(sessionEvents.queued)
+      return readiness.notReadyReason() === undefined
+    },
+  })
+  const publisherServer = createPublisherServer({
+    broker,
+    host: config.INTERNAL_HOST,
+    port: config.INTERNAL_PORT,
+  })
+
+  async function listen(): Promise<number> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    server.once('error', reject)
+    server.listen(config.PORT, config.HOST, resolve)
+    await promise
+    server.off('error', reject)
+    const address = server.address()
+    return typeof address === 'object' && address !== null ? address.port : config.PORT
+  }
+
+  async function shutDown(): Promise<void> {
+    const deadline = Date.now() + config.SHUTDOWN_TIMEOUT_MS
+    const left = (share: number): number => Math.max(100, (deadline - Date.now()) * share)
+    draining = true
+    const served = new Promise((resolve) => server.close(resolve))
+    await sockets.closeAll('restart', left(0.4))
+    server.closeIdleConnections()
+    const late = setTimeout(() => server.closeAllConnections(), left(0.6))
+    await served
+    clearTimeout(late)
+    heartbeat.close()
+    stopWatchingRevocations()
+    await sessionEvents.flush(Math.min(2000, left(0.5)))
+    await publisherServer.close()
+    await messaging.close()
+    await verifier.close()
+    await revocations?.close()
+    await limits.close()
+    await proxyDispatcher.close()
+    backends.close()
+    redis?.close()
+    await metricsServer.close()
+    logger.info('stopped')
+    await logger.flush(500)
+  }
+
+  let stopped: Promise<void> | undefined
+  return {
+    async start() {
+      const internalPort = await publisherServer.listen()
+      const metricsPort = await metricsServer.listen()
+      return { port: await listen(), metricsPort, internalPort }
+    },
+    stop() {
+      stopped ??= shutDown()
+      return stopped
+    },
+  }
+}

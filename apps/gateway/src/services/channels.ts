@@ -1,0 +1,136 @@
+/**
+ * Joins sockets to channels: one broker subscription per socket and channel, one frame per message for all of them.
+ *
+ *   broker ── message ──▶ accepts? ──▶ frame (built once) ──▶ connection.send
+ */
+import { type Connection, encodeFrame, type Subscriptions } from '@gw/connections'
+import type { Reset as ResetMessage } from '@gw/protocol'
+import {
+  type Broker,
+  type ChannelMessage,
+  PubSubError,
+  type Position,
+  type Subscriber,
+  type Subscription,
+} from '@gw/pubsub'
+import { GatewayError } from '../errors.ts'
+import { frameOf } from './channel-frame.ts'
+
+/** How messages of a channel are treated when a socket is slow: `state` keeps only the latest of each channel. */
+export type ChannelKind = 'event' | 'state' | 'ephemeral'
+
+export interface JoinOptions {
+  readonly since?: Position
+  /** Called for each message before it is sent; false keeps it from this socket. */
+  readonly accepts?: (message: ChannelMessage) => boolean
+  /** Called instead of sending when continuity was lost; default: a `Reset` message to sockets with features. */
+  readonly onReset?: () => void
+}
+
+export interface Joined {
+  /** Where live messages go on, as reply members. */
+  readonly position: { readonly channel: string; readonly epoch: string; readonly seq: number }
+  /** False when `since` could not be joined on. */
+  readonly recovered: boolean
+  /** False when this socket had the channel before. */
+  readonly isNew: boolean
+  /** Lets messages flow: first those that came since the join, then live. */
+  start(): void
+}
+
+export interface Channels {
+  /** Subscribes; messages wait until `start()`. Throws `unavailable` (retryable) or `rate_limited` at the cap. */
+  join(connection: Connection, channel: string, options?: JoinOptions): Promise<Joined>
+  /** True when the socket had the channel. */
+  leave(connectionId: string, channel: string): boolean
+  /** Ends all of a socket's subscriptions; returns the channels. */
+  leaveAll(connectionId: string): readonly string[]
+  has(connectionId: string, channel: string): boolean
+  /** Connection ids on this instance. */
+  subscribersOf(channel: string): Iterable<string>
+}
+
+export interface ChannelsOptions {
+  readonly broker: Broker
+  readonly subscriptions: Subscriptions
+  readonly kindOf: (channel: string) => ChannelKind
+  readonly onFanOut?: (message: ChannelMessage) => void
+  readonly onReset?: (channel: string, reason: string) => void
+}
+
+export function createChannels({ broker, subscriptions, kindOf, ...hooks }: ChannelsOptions): Channels {
+  const joined = new Map<string, Map<string, Subscription>>()
+
+  function subscriberFor(connection: Connection, channel: string, options: JoinOptions): Subscriber {
+    const kind = kindOf(channel)
+    const sendOptions = kind === 'state' ? { kind, key: channel } : { kind }
+    return {
+      onMessage(message) {
+        if (message.encoded === undefined) hooks.onFanOut?.(message)
+        const frame = frameOf(message)
+        if (options.accepts === undefined || options.accepts(message)) connection.send(frame, sendOptions)
+      },
+      onReset({ epoch, reason }) {
+        hooks.onReset?.(channel, reason)
+        if (options.onReset) return options.onReset()
+        const reset: ResetMessage = { type: 'Reset', channel, epoch, reason }
+        connection.send(encodeFrame(JSON.stringify(reset)))
+      },
+    }
+  }
+
+  function forget(connectionId: string, channel: string): Subscription | undefined {
+    const own = joined.get(connectionId)
+    const subscription = own?.get(channel)
+    own?.delete(channel)
+    if (own?.size === 0) joined.delete(connectionId)
+    return subscription
+  }
+
+  return {
+    async join(connection, channel, options = {}) {
+      const place = subscriptions.subscribe(connection.id, channel)
+      if (!place.ok) throw new GatewayError('rate_limited', 'Too many subscriptions on this connection')
+      const isNew = !joined.get(connection.id)?.has(channel)
+      let subscription: Subscription
+      try {
+        subscription = await broker.subscribe(channel, subscriberFor(connection, channel, options), {
+          ...(options.since && { since: options.since }),
+        })
+      } catch (error) {
+        if (isNew) subscriptions.unsubscribe(connection.id, channel)
+        throw new GatewayError('unavailable', undefined, { cause: error, retryAfterMs: 1000 })
+      }
+      if (connection.state !== 'open' || !subscriptions.has(connection.id, channel)) {
+        subscription.close()
+        throw new GatewayError('cancelled')
+      }
+      forget(connection.id, channel)?.close()
+      const own = joined.get(connection.id) ?? new Map<string, Subscription>()
+      joined.set(connection.id, own.set(channel, subscription))
+      const { epoch, seq, recovered } = subscription
+      return {
+        position: { channel, epoch, seq },
+        recovered: recovered === true,
+        isNew,
+        start: () => subscription.start(),
+      }
+    },
+
+    leave(connectionId, channel) {
+      const was = subscriptions.unsubscribe(connectionId, channel)
+      forget(connectionId, channel)?.close()
+      return was
+    },
+
+    leaveAll(connectionId) {
+      const channels = subscriptions.unsubscribeAll(connectionId)
+      for (const subscription of joined.get(connectionId)?.values() ?? []) subscription.close()
+      joined.delete(connectionId)
+      return channels
+    },
+
+    has: (connectionId, channel) => joined.get(connectionId)?.has(channel) ?? false,
+    subscribersOf: (channel) => subscriptions.getSubscribers(channel),
+  }
+}

@@ -1,0 +1,53 @@
+/** Updates that existing backends publish on the platform's old channel (contract §5.1), as channel messages. */
+import { z } from 'zod'
+
+const envelope = z.object({
+  channel: z.enum(['table', 'chat', 'timer', 'lobby']),
+  tableId: z.string().min(1).max(128),
+  payload: z.looseObject({ type: z.string().min(1) }),
+  sourceId: z.string().min(1),
+})
+
+const lobbyPayload = z.looseObject({
+  tables: z.array(z.looseObject({ config: z.looseObject({}).optional() })),
+})
+
+export interface ChannelPublication {
+  readonly channel: string
+  readonly data: string
+  /** Who published: own instances are skipped by the caller. */
+  readonly sourceId: string
+}
+
+/** The web client's schema wants `bettingStructure`, which Game leaves out of lobby rows. */
+function normaliseLobby(payload: Readonly<Record<string, unknown>>): unknown {
+  const parsed = lobbyPayload.safeParse(payload)
+  if (!parsed.success) return payload
+  const tables = parsed.data.tables.map((table) => ({
+    ...table,
+    config: { bettingStructure: 'NoLimit', ...table.config },
+  }))
+  return { ...parsed.data, tables }
+}
+
+/** Parses one envelope; undefined when it isn't one (the caller counts it). Timer messages belong to their table. */
+export function parseIngestEnvelope(raw: Buffer | string): ChannelPublication | undefined {
+  let json: unknown
+  try {
+    json = JSON.parse(raw.toString())
+  } catch {
+    return undefined
+  }
+  const parsed = envelope.safeParse(json)
+  if (!parsed.success) return undefined
+  const { channel, tableId, payload, sourceId } = parsed.data
+  switch (channel) {
+    case 'lobby':
+      return { channel: 'lobby', data: JSON.stringify(normaliseLobby(payload)), sourceId }
+    case 'chat':
+      return { channel: `chat:${tableId}`, data: JSON.stringify(payload), sourceId }
+    case 'table':
+    case 'timer':
+      return { channel: `table:${tableId}`, data: JSON.stringify(payload), sourceId }
+  }
+}

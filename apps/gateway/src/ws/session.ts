@@ -1,0 +1,293 @@
+/**
+ * The protocol of one socket, from the first frame to the close.
+ *
+ *   waiting ──Authenticate──▶ verifying ──good──▶ ready ──▶ closed
+ *      │ hold other frames        └──bad──▶ close 1008
+ *      └─ deadline ──▶ close 1008
+ *
+ * Frames reach it strictly in order, one at a time (the Connection's queue), so frames right behind Authenticate wait by
+ * themselves; frames before it are held here, bounded, and played after Welcome.
+ */
+import type { Identity, TokenVerifier } from '@gw/auth'
+import { type Connection, encodeFrame } from '@gw/connections'
+import {
+  type Authenticate,
+  type ClientMessage,
+  type CloseName,
+  closeCodes,
+  type ErrorCode,
+  type ErrorMessage,
+  type Feature,
+  isFeature,
+  limits,
+  type ServerMessage,
+  type Welcome,
+} from '@gw/protocol'
+import { parseClientMessage } from '@gw/protocol/schemas'
+import { errorTable, GatewayError } from '../errors.ts'
+import type { ClientSession, Reply } from './client-session.ts'
+import type { Dispatch } from './dispatch.ts'
+
+/** Features that this gateway grants. */
+const granted: readonly Feature[] = ['acks']
+
+/** What happened, for logs and metrics: never a token, never a message's text. */
+export type SessionEvent =
+  | { readonly type: 'authenticated'; readonly session: ClientSession }
+  | {
+      readonly type: 'auth_refused'
+      readonly reason: string
+      readonly connectionId: string
+      readonly address: string
+    }
+  | {
+      readonly type: 'message'
+      readonly messageType: string
+      readonly result: string
+      readonly seconds: number
+      readonly session: ClientSession
+    }
+  | {
+      readonly type: 'failed'
+      readonly messageType: string
+      readonly error: unknown
+      readonly session: ClientSession
+    }
+
+export interface SessionOptions {
+  readonly connection: Connection
+  readonly verifier: TokenVerifier
+  readonly dispatch: Dispatch
+  readonly instanceId: string
+  readonly address: string
+  readonly clientType: 'web' | 'mobile'
+  readonly authTimeoutMs: number
+  /** Token that came with the handshake, by header, subprotocol or query. */
+  readonly handshakeToken?: string
+  /** Registers the identified connection; a name closes the socket with that code. */
+  readonly admit: (session: ClientSession) => CloseName | undefined
+  /** Called once behind Welcome. */
+  readonly onReady: (session: ClientSession) => void
+  readonly onEvent: (event: SessionEvent) => void
+}
+
+export interface Session {
+  /** One frame of the client. */
+  receive(data: Buffer): Promise<void>
+  /** Verifies the handshake's token, if there was one, and starts the deadline. */
+  open(): Promise<void>
+  /** The socket is gone. Undefined when it never authenticated. */
+  end(): ClientSession | undefined
+}
+
+type Parsed = ReturnType<typeof parseClientMessage>
+
+function parseJson(data: Buffer): unknown {
+  try {
+    return JSON.parse(data.toString())
+  } catch {
+    return undefined
+  }
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+export function createSession(options: SessionOptions): Session {
+  const { connection, verifier, onEvent } = options
+  let phase: 'waiting' | 'verifying' | 'ready' | 'closed' = 'waiting'
+  let session: ClientSession | undefined
+  let held: Buffer[] = []
+  let heldBytes = 0
+  let opening: Promise<void> | undefined
+  const deadline = setTimeout(() => close('auth_required', 'deadline'), options.authTimeoutMs)
+
+  function close(name: CloseName, why: string): void {
+    if (phase === 'closed') return
+    if (phase !== 'ready') {
+      const { id: connectionId } = connection
+      onEvent({ type: 'auth_refused', reason: why, connectionId, address: options.address })
+    }
+    phase = 'closed'
+    clearTimeout(deadline)
+    const { code, reason } = closeCodes[name]
+    connection.close(code, reason)
+  }
+
+  function send(message: ServerMessage): void {
+    connection.send(encodeFrame(JSON.stringify(message)))
+  }
+
+  function createClientSession(identity: Identity, features: ReadonlySet<Feature>): ClientSession {
+    return {
+      connectionId: connection.id,
+      userId: identity.subject,
+      identity,
+      address: options.address,
+      clientType: options.clientType,
+      features,
+      connection,
+      send,
+    }
+  }
+
+  function welcome(identity: Identity, features: ReadonlySet<Feature>): Welcome {
+    const asked = features.size > 0
+    return {
+      type: 'Welcome',
+      userId: identity.subject,
+      connectionId: connection.id,
+      ...(asked && {
+        instanceId: options.instanceId,
+        features: [...features],
+        tokenExpiresAt: new Date(identity.expiresAtMs).toISOString(),
+      }),
+    }
+  }
+
+  async function authenticate(token: string, asked: readonly string[] = []): Promise<void> {
+    phase = 'verifying'
+    const result = await verifier.verifyToken(token)
+    if (phase !== 'verifying') return
+    if (!result.ok) return close('auth_refused', result.code)
+    const features = new Set(asked.filter(isFeature).filter((feature) => granted.includes(feature)))
+    session = createClientSession(result.identity, features)
+    const refusal = options.admit(session)
+    if (refusal) return close(refusal, 'too_many_connections')
+    clearTimeout(deadline)
+    phase = 'ready'
+    send(welcome(result.identity, features))
+    onEvent({ type: 'authenticated', session })
+    options.onReady(session)
+    const early = held
+    held = []
+    for (const frame of early) await handle(frame, session)
+  }
+
+  async function beforeAuthentication(data: Buffer): Promise<void> {
+    const json = parseJson(data)
+    if (!isObject(json)) return close('auth_malformed', 'malformed')
+    if (json['type'] !== 'Authenticate') {
+      held.push(data)
+      heldBytes += data.length
+      if (held.length > limits.maxEarlyFrames || heldBytes > limits.maxEarlyBytes)
+        close('auth_required', 'too_many_early_frames')
+      return
+    }
+    const parsed = parseClientMessage(json)
+    if (!parsed.ok || parsed.message.type !== 'Authenticate') return close('auth_required', 'blank_token')
+    await authenticate(parsed.message.token, parsed.message.features)
+  }
+
+  /** A token on an open socket renews it when it is the same user's; today's client repeats its first one by accident. */
+  async function renew(message: Authenticate, current: ClientSession): Promise<Reply> {
+    const result = await verifier.verifyToken(message.token)
+    if (result.ok && result.identity.subject === current.userId) return undefined
+    if (current.features.size === 0) return 'answered'
+    throw new GatewayError('auth_denied')
+  }
+
+  function answer(message: ClientMessage, reply: Reply, current: ClientSession): void {
+    if (reply === 'answered') return
+    const { id } = message
+    if (reply !== undefined) send(id === undefined ? reply : { ...reply, id })
+    else if (id !== undefined && current.features.has('acks')) send({ type: 'Ack', id })
+  }
+
+  function refuse(error: unknown, id: string | undefined, tableId: string | undefined): ErrorCode {
+    const known =
+      error instanceof GatewayError ? error : new GatewayError('internal', undefined, { cause: error })
+    const { retryable } = errorTable[known.code]
+    const reply: ErrorMessage = {
+      type: 'Error',
+      code: known.code,
+      message: known.message,
+      retryable,
+      ...(retryable && { retryAfterMs: known.retryAfterMs ?? 1000 }),
+      ...(tableId !== undefined && { tableId }),
+      ...(id !== undefined && { id }),
+    }
+    send(reply)
+    return known.code
+  }
+
+  function refuseInvalid(parsed: Extract<Parsed, { ok: false }>, json: unknown): string {
+    const about = isObject(json) ? json : {}
+    const tableId = typeof about['tableId'] === 'string' ? about['tableId'] : undefined
+    // The contract's own answer to a word that is no action.
+    if (parsed.type === 'Action' && tableId)
+      send({
+        type: 'ActionResult',
+        tableId,
+        accepted: false,
+        reason: 'invalid_action',
+        ...(parsed.id !== undefined && { id: parsed.id }),
+      })
+    else
+      send({
+        type: 'Error',
+        code: parsed.code,
+        message: parsed.code === 'unknown_type' ? 'Unknown message type' : 'Invalid message',
+        retryable: false,
+        ...(parsed.id !== undefined && { id: parsed.id }),
+      })
+    return parsed.code
+  }
+
+  async function handle(data: Buffer, current: ClientSession): Promise<void> {
+    const startedAt = performance.now()
+    const json = parseJson(data)
+    const parsed = parseClientMessage(json)
+    let result: string = 'ok'
+    if (parsed.ok) {
+      const { message } = parsed
+      try {
+        const reply =
+          message.type === 'Authenticate'
+            ? await renew(message, current)
+            : await options.dispatch(message, current)
+        answer(message, reply, current)
+        if (
+          reply !== undefined &&
+          reply !== 'answered' &&
+          (reply.type === 'Error' || reply.type === 'ChatError')
+        )
+          result = 'refused'
+      } catch (error) {
+        result = refuse(error, message.id, 'tableId' in message ? message.tableId : undefined)
+        if (!(error instanceof GatewayError) || error.code === 'internal')
+          onEvent({ type: 'failed', messageType: message.type, error, session: current })
+      }
+    } else result = refuseInvalid(parsed, json)
+    const messageType = parsed.ok ? parsed.message.type : 'invalid'
+    onEvent({
+      type: 'message',
+      messageType,
+      result,
+      seconds: (performance.now() - startedAt) / 1000,
+      session: current,
+    })
+  }
+
+  return {
+    async open() {
+      if (options.handshakeToken === undefined) return
+      opening = authenticate(options.handshakeToken)
+      await opening
+    },
+    async receive(data) {
+      // Frames that come while the handshake's token is verified wait for the verdict.
+      if (phase === 'verifying') await opening
+      if (phase === 'waiting') await beforeAuthentication(data)
+      else if (phase === 'ready' && session) await handle(data, session)
+    },
+    end() {
+      const was = phase === 'ready' || session ? session : undefined
+      phase = 'closed'
+      held = []
+      clearTimeout(deadline)
+      return was
+    },
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * The life of all sockets of this instance: admission ▶ upgrade ▶ connection ▶ session ▶ close.
+ * On close, in this order: the registry forgets the socket, its channels end, the store and the Event service hear of it.
+ */
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage, Server } from 'node:http'
+import { extractSocketToken, type TokenVerifier } from '@gw/auth'
+import { type Connection, type ConnectionRegistry, createConnection, type Heartbeat } from '@gw/connections'
+import { fromWebSocket } from '@gw/connections/ws'
+import { closeCodes, type CloseName } from '@gw/protocol'
+import type { WebSocket } from 'ws'
+import type { ClientSession } from './client-session.ts'
+import type { Dispatch } from './dispatch.ts'
+import { createSession, type Session, type SessionEvent } from './session.ts'
+import { type AdmissionRefusal, listenForUpgrades, type UpgradeRefusal } from './upgrade.ts'
+
+export interface SocketsOptions {
+  readonly server: Server
+  readonly instanceId: string
+  readonly verifier: TokenVerifier
+  readonly dispatch: Dispatch
+  readonly registry: ConnectionRegistry
+  readonly heartbeat: Heartbeat
+  readonly addressOf: (request: IncomingMessage) => string
+  readonly limits: {
+    readonly authTimeoutMs: number
+    readonly maxPayloadBytes: number
+    readonly maxConnections: number
+    readonly maxPerAddress: number
+  }
+  readonly allowedOrigins: readonly string[]
+  readonly queryToken: boolean
+  readonly isDraining: () => boolean
+  /** An authenticated socket, behind its Welcome. */
+  readonly onReady: (session: ClientSession) => void
+  /** An authenticated socket is gone. */
+  readonly onGone: (
+    session: ClientSession,
+    close: { readonly code: number; readonly durationMs: number },
+  ) => void
+  readonly onEvent: (event: SessionEvent) => void
+  readonly onRefused: (reason: UpgradeRefusal) => void
+  readonly onError: (error: unknown, connectionId: string) => void
+}
+
+export interface Sockets {
+  /** Sockets, authenticated or not. */
+  readonly count: number
+  /** The authenticated session of a connection of this instance. */
+  sessionOf(connectionId: string): ClientSession | undefined
+  /** Closes every socket; resolves when all are gone, or at the latest after `timeoutMs`. */
+  closeAll(name: CloseName, timeoutMs: number): Promise<void>
+}
+
+const maxInbound = 64
+const maxInboundBytes = 262_144
+const outbound = { softBytes: 262_144, hardBytes: 1_048_576, drainTimeoutMs: 10_000 }
+
+/** The contract's notion of a client's kind. */
+function clientTypeOf(request: IncomingMessage): 'web' | 'mobile' {
+  return /mobile/i.test(request.headers['user-agent'] ?? '') ? 'mobile' : 'web'
+}
+
+export function createSockets(options: SocketsOptions): Sockets {
+  const { registry, limits } = options
+  const open = new Map<string, Connection>()
+  const sessions = new Map<string, ClientSession>()
+  const perAddress = new Map<string, number>()
+  let whenEmpty: (() => void) | undefined
+
+  function admit(request: IncomingMessage): AdmissionRefusal | undefined {
+    if (options.isDraining()) return 'draining'
+    if (open.size >= limits.maxConnections) return 'capacity'
+    return (perAddress.get(options.addressOf(request)) ?? 0) >= limits.maxPerAddress
+      ? 'address_capacity'
+      : undefined
+  }
+
+  function count(address: string, change: 1 | -1): void {
+    const next = (perAddress.get(address) ?? 0) + change
+    if (next === 0) perAddress.delete(address)
+    else perAddress.set(address, next)
+  }
+
+  function accept(socket: WebSocket, request: IncomingMessage): void {
+    const address = options.addressOf(request)
+    const id = randomUUID()
+    const openedAt = performance.now()
+    let session: Session | undefined
+    const connection = createConnection({
+      id,
+      socket: fromWebSocket(socket),
+      maxInbound,
+      maxInboundBytes,
+      outbound,
+      onMessage: (data) => session?.receive(data),
+      onClose({ code }) {
+        const gone = session?.end()
+        open.delete(id)
+        sessions.delete(id)
+        count(address, -1)
+        registry.unregister(id)
+        options.heartbeat.remove(connection)
+        if (gone) options.onGone(gone, { code, durationMs: performance.now() - openedAt })
+        if (open.size === 0) whenEmpty?.()
+      },
+      onEvent(event) {
+        if (event.type === 'error') options.onError(event.error, id)
+      },
+    })
+    open.set(id, connection)
+    count(address, 1)
+    options.heartbeat.add(connection)
+    const token = extractSocketToken(request, { query: options.queryToken })
+    session = createSession({
+      connection,
+      verifier: options.verifier,
+      dispatch: options.dispatch,
+      instanceId: options.instanceId,
+      address,
+      clientType: clientTypeOf(request),
+      authTimeoutMs: limits.authTimeoutMs,
+      ...(token.ok && { handshakeToken: token.token }),
+      admit(client) {
+        connection.identity = { userId: client.userId }
+        if (!registry.register(connection).ok) return 'try_later'
+        sessions.set(id, client)
+        return undefined
+      },
+      onReady: options.onReady,
+      onEvent: options.onEvent,
+    })
+    if (!token.ok && token.reason === 'conflict') {
+      const { code, reason } = closeCodes.auth_malformed
+      connection.close(code, reason)
+      return
+    }
+    session.open().catch((error: unknown) => {
+      options.onError(error, id)
+      const { code, reason } = closeCodes.internal
+      connection.close(code, reason)
+    })
+  }
+
+  const stopListening = listenForUpgrades({
+    server: options.server,
+    maxPayloadBytes: limits.maxPayloadBytes,
+    allowedOrigins: options.allowedOrigins,
+    admit,
+    onSocket: accept,
+    onRefused: options.onRefused,
+  })
+
+  return {
+    get count() {
+      return open.size
+    },
+    sessionOf: (connectionId) => sessions.get(connectionId),
+    async closeAll(name, timeoutMs) {
+      const { code, reason } = closeCodes[name]
+      for (const connection of [...open.values()]) connection.close(code, reason)
+      if (open.size > 0) {
+        const { promise, resolve } = Promise.withResolvers<void>()
+        whenEmpty = resolve
+        const late = setTimeout(resolve, timeoutMs)
+        await promise
+        clearTimeout(late)
+      }
+      stopListening()
+    },
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * In front of the upgrade: what isn't a sane WebSocket handshake, or is one too many, gets an HTTP answer and a closed
+ * socket. Never handed back to HTTP parsing: a second request behind a refused one is not served (request smuggling).
+ */
+import type { IncomingMessage, Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { wsPath } from '@gw/protocol'
+import { type WebSocket, WebSocketServer } from 'ws'
+
+/** Why a sane handshake is refused for now. */
+export type AdmissionRefusal = 'draining' | 'capacity' | 'address_capacity'
+
+/** Why a handshake was refused, for metrics. */
+export type UpgradeRefusal = 'path' | 'method' | 'handshake' | 'origin' | AdmissionRefusal
+
+export interface UpgradeOptions {
+  readonly server: Server
+  readonly maxPayloadBytes: number
+  readonly allowedOrigins: readonly string[]
+  /** The admission's own refusal, e.g. too many sockets; undefined lets it in. */
+  readonly admit: (request: IncomingMessage) => AdmissionRefusal | undefined
+  readonly onSocket: (socket: WebSocket, request: IncomingMessage) => void
+  readonly onRefused: (reason: UpgradeRefusal, request: IncomingMessage) => void
+}
+
+const statusOf: Readonly<Record<UpgradeRefusal, readonly [number, string]>> = {
+  path: [404, 'Not Found'],
+  method: [405, 'Method Not Allowed'],
+  handshake: [400, 'Bad Request'],
+  origin: [403, 'Forbidden'],
+  draining: [503, 'Service Unavailable'],
+  capacity: [503, 'Service Unavailable'],
+  address_capacity: [503, 'Service Unavailable'],
+}
+
+function refuse(socket: Duplex, reason: UpgradeRefusal): void {
+  const [status, text] = statusOf[reason]
+  const body = JSON.stringify({ code: reason === 'path' ? 'not_found' : reason, message: text })
+  const extra = status === 503 ? 'Retry-After: 2\r\n' : status === 400 ? 'Sec-WebSocket-Version: 13\r\n' : ''
+  socket.end(
+    `HTTP/1.1 ${status} ${text}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\n${extra}\r\n${body}`,
+  )
+  // The peer may never read or close: the socket has no timeout of its own any more.
+  const lingering = setTimeout(() => socket.destroy(), 1000)
+  socket.once('close', () => clearTimeout(lingering))
+  socket.resume()
+}
+
+function isSaneHandshake(request: IncomingMessage): boolean {
+  const { headers } = request
+  return (
+    request.httpVersion === '1.1' &&
+    headers.upgrade?.toLowerCase() === 'websocket' &&
+    headers['content-length'] === undefined &&
+    headers['transfer-encoding'] === undefined &&
+    headers['sec-websocket-version'] === '13' &&
+    /^[A-Za-z0-9+/]{22}==$/.test(headers['sec-websocket-key'] ?? '')
+  )
+}
+
+/** Browsers send an Origin: it must be allowed, or be the gateway's own. Other clients send none. */
+function isAllowedOrigin(request: IncomingMessage, allowed: readonly string[]): boolean {
+  const { origin, host } = request.headers
+  if (origin === undefined || allowed.includes('*') || allowed.includes(origin)) return true
+  return URL.canParse(origin) && /^https?:$/.test(new URL(origin).protocol) && new URL(origin).host === host
+}
+
+/** Listens for upgrades on `server`. Returns a function that stops it. */
+export function listenForUpgrades(options: UpgradeOptions): () => void {
+  const webSockets = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: options.maxPayloadBytes,
+    maxFragments: 32,
+    maxBufferedChunks: 1024,
+    // The token may come as a subprotocol behind `bearer`; only the marker itself is ever echoed.
+    handleProtocols: (protocols) => (protocols.has('bearer') ? 'bearer' : false),
+  })
+
+  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    // Without a listener a reset during the handshake would end the process.
+    socket.on('error', () => socket.destroy())
+    const path = request.url?.split('?', 1)[0]
+    const reason: UpgradeRefusal | undefined =
+      path !== wsPath
+        ? 'path'
+        : request.method !== 'GET'
+          ? 'method'
+          : !isSaneHandshake(request)
+            ? 'handshake'
+            : !isAllowedOrigin(request, options.allowedOrigins)
+              ? 'origin'
+              : options.admit(request)
+    if (reason !== undefined) {
+      options.onRefused(reason, request)
+      refuse(socket, reason)
+      return
+    }
+    webSockets.handleUpgrade(request, socket, head, options.onSocket)
+  }
+
+  options.server.on('upgrade', onUpgrade)
+  return () => {
+    options.server.off('upgrade', onUpgrade)
+    webSockets.close()
+  }
+}

@@ -1,0 +1,71 @@
+import { expect, test } from 'vitest'
+import { ConfigError, configTable, loadConfig } from '../src/config.ts'
+
+function problemsOf(env: Record<string, string>): readonly string[] {
+  try {
+    loadConfig(env)
+    return []
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+}
+
+test('an empty environment gives the contract’s defaults', () => {
+  const config = loadConfig({})
+  expect(config.PORT).toBe(4000)
+  expect(config.METRICS_PORT).toBe(9100)
+  expect(config.REDIS_URL).toBeUndefined()
+  expect(config.BALANCE_SERVICE_HTTP_URL).toBe('http://localhost:3002')
+  expect(config.HTTP_RATE_LIMIT_FAIL_OPEN).toBe(true)
+  expect(config.CORS_ORIGIN).toEqual(['http://localhost:3000'])
+  expect(Object.isFrozen(config)).toBe(true)
+})
+
+test('all problems are told at once, each with its variable, none with its value', () => {
+  const problems = problemsOf({
+    PORT: '70000',
+    REDIS_URL: 'localhost:6379',
+    JWT_HS256_SECRET: 'changeme',
+    HTTP_RATE_LIMIT_MAX: '-1',
+    CORS_ORIGIN: 'http://ok.example,not an origin',
+    GAME_SERVICE_URL: 'game',
+  })
+  expect(problems.map((problem) => problem.split(/[.:]/, 1)[0]).sort()).toEqual([
+    'CORS_ORIGIN',
+    'GAME_SERVICE_URL',
+    'HTTP_RATE_LIMIT_MAX',
+    'JWT_HS256_SECRET',
+    'PORT',
+    'REDIS_URL',
+  ])
+  expect(problems.join()).not.toContain('changeme')
+})
+
+test('blank variables count as absent', () => {
+  expect(loadConfig({ PORT: ' ', JWT_PUBLIC_KEY: '' }).PORT).toBe(4000)
+})
+
+test('a switch knows the contract’s words', () => {
+  for (const word of ['1', 'true', 'yes', 'y', 'on'])
+    expect(loadConfig({ WS_QUERY_TOKEN_AUTH: word }).WS_QUERY_TOKEN_AUTH).toBe(true)
+  for (const word of ['0', 'false', 'no', 'n', 'off'])
+    expect(loadConfig({ WS_QUERY_TOKEN_AUTH: word }).WS_QUERY_TOKEN_AUTH).toBe(false)
+  expect(problemsOf({ WS_QUERY_TOKEN_AUTH: 'maybe' })).toHaveLength(1)
+})
+
+test('the balance address may leave the scheme out, and a gRPC address may carry one', () => {
+  expect(loadConfig({ BALANCE_SERVICE_HTTP_URL: 'balance:3002' }).BALANCE_SERVICE_HTTP_URL).toBe(
+    'http://balance:3002',
+  )
+  expect(loadConfig({ BALANCE_SERVICE_HTTP_URL: 'https://balance' }).BALANCE_SERVICE_HTTP_URL).toBe(
+    'https://balance',
+  )
+  expect(problemsOf({ GAME_SERVICE_URL: 'dns://game:50053' })).toEqual([])
+})
+
+test('the table has one row a variable, each with a description', () => {
+  const rows = configTable().split('\n').slice(2)
+  expect(rows.length).toBeGreaterThan(40)
+  for (const row of rows) expect(row).toMatch(/^\| `[A-Z0-9_]+` \| (?:–|`[^`]+`) \| .{8,} \|$/)
+})

@@ -1,0 +1,43 @@
+import { status } from '@grpc/grpc-js'
+import { errorCodes } from '@gw/protocol'
+import { expect, test } from 'vitest'
+import { codeOfGrpcStatus, errorTable, GatewayError } from '../src/errors.ts'
+
+test('every gRPC status has one HTTP status, as google.rpc.Code maps them', () => {
+  const http = Object.fromEntries(
+    Object.values(status)
+      .filter((code) => typeof code === 'number' && code !== status.OK)
+      .map((code) => [status[Number(code)], errorTable[codeOfGrpcStatus(Number(code))].http]),
+  )
+  expect(http).toEqual({
+    CANCELLED: 499,
+    UNKNOWN: 500,
+    INVALID_ARGUMENT: 400,
+    DEADLINE_EXCEEDED: 504,
+    NOT_FOUND: 404,
+    ALREADY_EXISTS: 409,
+    PERMISSION_DENIED: 403,
+    RESOURCE_EXHAUSTED: 429,
+    FAILED_PRECONDITION: 400,
+    ABORTED: 409,
+    OUT_OF_RANGE: 400,
+    UNIMPLEMENTED: 501,
+    INTERNAL: 500,
+    UNAVAILABLE: 503,
+    DATA_LOSS: 500,
+    UNAUTHENTICATED: 401,
+  })
+})
+
+test('every code of the table is a word of the wire', () => {
+  for (const code of Object.keys(errorTable)) expect(errorCodes).toContain(code)
+})
+
+test('what a retry can cure is marked, and only that', () => {
+  const retryable = Object.entries(errorTable).flatMap(([code, row]) => (row.retryable ? [code] : []))
+  expect(retryable).toEqual(['rate_limited', 'bad_gateway', 'unavailable', 'timeout'])
+})
+
+test('an error without a text takes the table’s', () => {
+  expect(new GatewayError('not_found').message).toBe('Not found')
+})

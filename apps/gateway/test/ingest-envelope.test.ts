@@ -1,0 +1,45 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { parseIngestEnvelope } from '../src/services/ingest-envelope.ts'
+
+const envelope = (channel: string, payload: object) =>
+  JSON.stringify({ channel, tableId: 'T1', payload, sourceId: 'game-service' })
+
+test('a table’s update goes to its channel unchanged', () => {
+  const payload = { type: 'TableSnapshot', tableState: { tableId: 'T1', version: 3 } }
+  expect(parseIngestEnvelope(envelope('table', payload))).toEqual({
+    channel: 'table:T1',
+    data: JSON.stringify(payload),
+    sourceId: 'game-service',
+  })
+})
+
+test('a timer belongs to its table, chat to its room', () => {
+  expect(parseIngestEnvelope(envelope('timer', { type: 'TimerUpdate' }))?.channel).toBe('table:T1')
+  expect(parseIngestEnvelope(envelope('chat', { type: 'ChatMessage' }))?.channel).toBe('chat:T1')
+})
+
+test('lobby rows get the betting structure that the web client wants', () => {
+  const raw = envelope('lobby', {
+    type: 'LobbyTablesUpdated',
+    tables: [{ tableId: 'T1', config: { smallBlind: 1 } }],
+  })
+  const lobby = parseIngestEnvelope(raw)
+  expect(lobby?.channel).toBe('lobby')
+  expect(JSON.parse(lobby?.data ?? '')).toEqual({
+    type: 'LobbyTablesUpdated',
+    tables: [{ tableId: 'T1', config: { bettingStructure: 'NoLimit', smallBlind: 1 } }],
+  })
+})
+
+test('what is no envelope is refused, whatever it is', () => {
+  expect(parseIngestEnvelope('{')).toBeUndefined()
+  expect(parseIngestEnvelope(envelope('weather', { type: 'X' }))).toBeUndefined()
+  expect(parseIngestEnvelope(envelope('table', {}))).toBeUndefined()
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), fc.json()), (raw) => {
+      const parsed = parseIngestEnvelope(raw)
+      if (parsed) expect(JSON.parse(parsed.data)).toHaveProperty('type')
+    }),
+  )
+})
