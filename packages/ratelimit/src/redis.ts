@@ -1,1 +1,11 @@
-export const placeholder: string = 'x'
+export {
+  rateLimitClusterOptions,
+  type RateLimitClusterOptions,
+  rateLimitRedisOptions,
+  type RateLimitRedisOptions,
+} from './redis-options.ts'
+export {
+  type RateLimitRedis,
+  RedisRateLimitStore,
+  type RedisRateLimitStoreOptions,
+} from './redis-rate-limit-store.ts'
