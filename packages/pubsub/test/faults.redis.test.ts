@@ -15,10 +15,10 @@ async function join(broker: Broker, channel: string): Promise<Recorder> {
 
 /** Publishes 1, 2, 3… one after another until stopped; each again, under its own key, until it is accepted. */
 function startPublisher(broker: Broker, channel: string): { stop: () => Promise<number> } {
-  let running = true
+  const state = { running: true }
   let sent = 0
   const done = (async () => {
-    while (running) {
+    while (state.running) {
       const text = String(++sent)
       for (let accepted = false; !accepted;)
         accepted = await broker.publish(channel, text, { idempotencyKey: text }).then(
@@ -30,7 +30,7 @@ function startPublisher(broker: Broker, channel: string): { stop: () => Promise<
   })()
   return {
     stop: async () => {
-      running = false
+      state.running = false
       return done
     },
   }

@@ -1,6 +1,6 @@
 import type { BrokerEvent } from '../broker.ts'
 import type { RedisClient, RedisCommands } from './redis-client.ts'
-import { connectionSettings } from './redis-upstream.ts'
+import { connectionSettings } from './connection-settings.ts'
 
 /** The connection that carries commands. */
 export interface CommandLink {
@@ -19,9 +19,13 @@ export function openCommands(
   onEvent: (event: BrokerEvent) => void,
   onReady: () => void,
 ): CommandLink {
-  if (!('duplicate' in client) || client.isCluster) {
+  if ('nodes' in client) {
     client.on('ready', onReady)
-    return { connection: client, rebuild: () => {}, close: () => void client.off('ready', onReady) }
+    return {
+      connection: client,
+      rebuild: () => client.refreshSlotsCache(() => {}),
+      close: () => void client.off('ready', onReady),
+    }
   }
   const open = (): ReturnType<typeof client.duplicate> => {
     const made = client.duplicate(connectionSettings)

@@ -19,7 +19,7 @@ import { parseLimit, parsePublish } from '../publish-arguments.ts'
 import { toReadResult } from '../read-result.ts'
 import { decodeEnvelope } from './envelope.ts'
 import { Outbox } from './outbox.ts'
-import { Probe } from './probe.ts'
+import { Probes } from './probes.ts'
 import { type CommandLink, openCommands } from './command-link.ts'
 import type { RedisClient } from './redis-client.ts'
 import { RedisLog } from './redis-log.ts'
@@ -90,7 +90,7 @@ class RedisChannelBroker implements RedisBroker {
   readonly #commands: CommandLink
   readonly #hub: ChannelHub
   readonly #outbox: Outbox
-  readonly #probe: Probe
+  readonly #probes: Probes
   readonly #checks: NodeJS.Timeout
   readonly #idempotencyTtlMs: number
   readonly #resends: boolean
@@ -119,7 +119,6 @@ class RedisChannelBroker implements RedisBroker {
       maxPending,
     })
 
-    const probeChannel = `${probePrefix}${randomUUID()}`
     const channels = new Map<string, string>()
     this.#upstream = createUpstream({
       client,
@@ -127,8 +126,8 @@ class RedisChannelBroker implements RedisBroker {
       onEvent,
       onMessage: (name, data) => {
         const channel = channels.get(name)
-        if (channel === probeChannel) this.#probe.heard()
-        else if (channel !== undefined) this.#receive(channel, data, onEvent)
+        if (channel !== undefined) this.#receive(channel, data, onEvent)
+        else this.#probes.heard(name)
       },
       onResumed: (name) => {
         const channel = channels.get(name)
@@ -152,23 +151,19 @@ class RedisChannelBroker implements RedisBroker {
         },
       },
     })
-    this.#probe = new Probe({
+    this.#probes = new Probes({
+      upstream: this.#upstream,
+      nameOf: (channel) => log.liveChannel(channel),
+      prefix: `${probePrefix}${randomUUID()}:`,
       intervalMs: probeIntervalMs,
       timeoutMs: probeTimeoutMs,
-      send: async () => log.append(probeChannel, [probeEntry], true),
-      onSilent: () => {
+      send: async (channel) => log.append(channel, [probeEntry], true),
+      onSilent: (shard) => {
         this.#commands.rebuild()
-        this.#upstream.rebuild()
+        this.#upstream.rebuild(shard)
       },
       onError: (error) => onEvent({ type: 'error', stage: 'probe', error }),
     })
-    const probeName = log.liveChannel(probeChannel)
-    channels.set(probeName, probeChannel)
-    // While Redis is away this is late, not wrong: the link keeps the name and subscribes when it can.
-    this.#upstream.subscribe(probeName).then(
-      async () => this.#probe.now(),
-      () => {},
-    )
     this.#checks = setInterval(() => void this.#check(onEvent), checkIntervalMs)
     this.#checks.unref()
   }
@@ -218,7 +213,7 @@ class RedisChannelBroker implements RedisBroker {
   }
 
   health(): BrokerHealth {
-    return this.#closed ? { ok: false, reason: 'closed' } : this.#probe.health()
+    return this.#closed ? { ok: false, reason: 'closed' } : this.#probes.health()
   }
 
   stats(): BrokerStats {
@@ -228,7 +223,7 @@ class RedisChannelBroker implements RedisBroker {
   async close(): Promise<void> {
     this.#closed = true
     clearInterval(this.#checks)
-    this.#probe.close()
+    this.#probes.close()
     this.#hub.close()
     this.#upstream.close()
     this.#commands.close()

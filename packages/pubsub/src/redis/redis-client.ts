@@ -22,6 +22,9 @@ export interface ConnectionSettings {
   enableOfflineQueue: false
   lazyConnect: false
   retryStrategy: (attempt: number) => number
+  host?: string
+  port?: number
+  readOnly?: boolean
 }
 
 /** What is used of an ioredis `Redis`. */
@@ -31,7 +34,12 @@ export interface RedisNode extends RedisCommands {
 
 /** What is used of an ioredis `Cluster`. */
 export interface RedisCluster extends RedisCommands {
-  nodes(role: 'master'): readonly (RedisNode & { readonly options: { host?: string; port?: number } })[]
+  /** `host:port` of the owner and its replicas, by slot. */
+  readonly slots: readonly (readonly string[] | undefined)[]
+  nodes(role: 'all'): readonly RedisNode[]
+  refreshSlotsCache(callback: () => void): void
+  on(event: 'ready' | 'refresh', listener: () => void): unknown
+  off(event: 'ready' | 'refresh', listener: () => void): unknown
 }
 
 /** An ioredis `Redis` (also of a Sentinel) or `Cluster`. */
@@ -48,7 +56,7 @@ export interface RedisSubscriber {
   ssubscribe(...channels: string[]): Promise<unknown>
   sunsubscribe(...channels: string[]): Promise<unknown>
   on(event: 'messageBuffer' | 'smessageBuffer', listener: (channel: Buffer, message: Buffer) => void): unknown
-  on(event: 'ready' | 'close' | 'end', listener: () => void): unknown
+  on(event: 'ready' | 'close' | 'end' | 'moved', listener: () => void): unknown
   on(event: 'error', listener: (error: unknown) => void): unknown
   disconnect(): void
 }

@@ -73,6 +73,14 @@ export class RedisLink {
     }
   }
 
+  /** As `subscribe`, for a channel that was subscribed elsewhere: says `onResumed` when confirmed. */
+  resubscribe(name: string): void {
+    const entry = this.#entries.get(name) ?? { name, confirmed: false, known: true, waiting: new Set() }
+    entry.known = true
+    this.#entries.set(name, entry)
+    queueMicrotask(() => void this.#subscribeAll())
+  }
+
   unsubscribe(name: string): void {
     if (!this.#entries.delete(name) || !this.ready) return
     const { sharded } = this.#options
@@ -150,12 +158,12 @@ export class RedisLink {
     const startMs = performance.now()
     let resumed = 0
     try {
-      for (;;) {
-        const batch = this.#unconfirmed()
-        if (batch.length === 0) break
-        await withDeadline(this.#send(batch), this.#options.timeoutMs, 'Redis subscribe')
+      for (let batch = this.#unconfirmed(); batch.length > 0; batch = this.#unconfirmed()) {
+        const sent = withDeadline(this.#send(batch), this.#options.timeoutMs, 'Redis subscribe')
+        const { done, error } = await sent
         if (generation !== this.#generation) return
-        resumed += this.#confirm(batch)
+        resumed += this.#confirm(done)
+        if (done.length < batch.length) throw error
       }
       this.#subscribing = false
     } catch (error) {
@@ -177,12 +185,17 @@ export class RedisLink {
     return batch
   }
 
-  async #send(batch: readonly Entry[]): Promise<unknown> {
+  async #send(batch: readonly Entry[]): Promise<{ done: readonly Entry[]; error?: unknown }> {
     const connection = this.#connection
-    const names = batch.map(({ name }) => name)
-    // On a cluster one command holds channels of one slot only.
-    if (this.#options.sharded) return Promise.all(names.map(async (name) => connection.ssubscribe(name)))
-    return connection.subscribe(...names)
+    if (!this.#options.sharded) {
+      await connection.subscribe(...batch.map(({ name }) => name))
+      return { done: batch }
+    }
+    // On a cluster one command holds channels of one slot only; some slots may have moved, the others go on.
+    const outcomes = await Promise.allSettled(batch.map(async ({ name }) => connection.ssubscribe(name)))
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected')
+    const done = batch.filter((_, at) => outcomes[at]?.status === 'fulfilled')
+    return { done, error: failed?.reason }
   }
 
   /** Only what is still wanted: an entry that was left and joined again asks for itself. */
