@@ -59,11 +59,12 @@ export function requestContext(options: RequestContextOptions): RequestHandler {
       const status = aborted && !response.headersSent ? clientClosedStatus : response.statusCode
       const route = routeOf(request, response)
       const durationMs = now() - startedAt
-      metrics.httpRequestDuration.observe({ method, route, status }, durationMs / 1000)
       server.end({ method, route, status })
-      // An event handler runs outside the request's asynchronous context: put it back for the ids on the line.
+      // An event handler runs outside the request's asynchronous context: put it back for the ids on the line and for
+      // the exemplar.
       otelContext.with(server.context, () =>
-        runWithContext(context, () =>
+        runWithContext(context, () => {
+          metrics.httpRequestDuration.observe({ method, route, status }, durationMs / 1000)
           logger.info('http_request', {
             method,
             route,
@@ -71,8 +72,8 @@ export function requestContext(options: RequestContextOptions): RequestHandler {
             durationMs: Math.round(durationMs * 1000) / 1000,
             bytes: socket.bytesWritten - bytesBefore,
             ...(aborted && { aborted }),
-          }),
-        ),
+          })
+        }),
       )
     })
     otelContext.with(server.context, () => runWithContext(context, next))

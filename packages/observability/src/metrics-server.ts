@@ -1,9 +1,10 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Metrics } from './metrics.ts'
 import { requireOption } from './errors.ts'
+import { openMetricsType } from './exemplars.ts'
 
 export interface MetricsServerOptions {
-  readonly metrics: Pick<Metrics, 'text' | 'ready'>
+  readonly metrics: Pick<Metrics, 'text' | 'openMetrics' | 'ready'>
   /** Default `0.0.0.0`: Prometheus scrapes from another host. Keep the port off the public network. */
   readonly host?: string
   /** 0 takes a free one. */
@@ -22,25 +23,27 @@ export interface MetricsServer {
   readonly close: () => Promise<void>
 }
 
-const contentType = 'text/plain; version=0.0.4; charset=utf-8'
+const textType = 'text/plain; version=0.0.4; charset=utf-8'
 const maxConnections = 32
 
-/** Serves `GET /metrics` and nothing else (404, 405). Throws `invalid_option`. */
+/**
+ * Serves `GET /metrics` and nothing else (404, 405): the text format, or OpenMetrics for a scraper that accepts it, as
+ * Prometheus does. Throws `invalid_option`.
+ */
 export function createMetricsServer(options: MetricsServerOptions): MetricsServer {
   const { metrics, host = '0.0.0.0', port, health, deadlineMs = 5000 } = options
   requireOption(Number.isInteger(port) && port >= 0 && port <= 65_535, 'port must be 0 to 65535')
   requireOption(deadlineMs > 0, 'deadlineMs must be above 0')
   // Scrapes that overlap share one rendering: many scrapers cost as much as one.
-  let running: Promise<string> | undefined
-  const render = async (): Promise<string> => {
+  const running = new Map<'text' | 'openMetrics', Promise<string>>()
+  const render = async (format: 'text' | 'openMetrics'): Promise<string> => {
     if (health) metrics.ready.set((await isHealthy(health)) ? 1 : 0)
-    return metrics.text()
+    return metrics[format]()
   }
-  const scrape = (): Promise<string> => {
-    running ??= render().finally(() => {
-      running = undefined
-    })
-    return running
+  const scrape = (format: 'text' | 'openMetrics'): Promise<string> => {
+    const shared = running.get(format) ?? render(format).finally(() => running.delete(format))
+    running.set(format, shared)
+    return shared
   }
 
   const respond = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -51,8 +54,10 @@ export function createMetricsServer(options: MetricsServerOptions): MetricsServe
       return end(response, 405, 'Method not allowed\n')
     }
     try {
-      const text = await withDeadline(scrape(), deadlineMs)
-      response.setHeader('Content-Type', contentType)
+      const openMetrics = request.headers.accept?.includes('application/openmetrics-text') ?? false
+      const text = await withDeadline(scrape(openMetrics ? 'openMetrics' : 'text'), deadlineMs)
+      response.setHeader('Content-Type', openMetrics ? openMetricsType : textType)
+      response.setHeader('Vary', 'Accept')
       response.writeHead(200).end(request.method === 'HEAD' ? undefined : text)
     } catch {
       end(response, 503, 'Metrics are not available\n')

@@ -1,6 +1,7 @@
 /** The gateway's series, on prom-client. All names, labels and buckets are here; the README's table is checked against it. */
 import { AggregatorRegistry, collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { requireOption } from './errors.ts'
+import { openMetricsText, TracedHistogram } from './exemplars.ts'
 
 export { ObservabilityError, type ObservabilityErrorCode } from './errors.ts'
 export { createMetricsServer, type MetricsServer, type MetricsServerOptions } from './metrics-server.ts'
@@ -65,6 +66,8 @@ export interface Metrics {
   readonly ready: GaugeOf
   /** The registry in the Prometheus text format 0.0.4. */
   readonly text: () => Promise<string>
+  /** The registry in OpenMetrics 1.0.0, where buckets carry the id of a trace that fell into them. */
+  readonly openMetrics: () => Promise<string>
   /** This process's values as data, for `aggregateMetrics` in another process. */
   readonly snapshot: () => Promise<MetricsSnapshot>
 }
@@ -106,6 +109,15 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     spec: ReturnType<typeof series<T>>,
     aggregator: 'min' | 'max',
   ): Gauge<T> => new Gauge({ ...spec, aggregator })
+  const traced = <T extends string = never>(
+    spec: ReturnType<typeof series<T>>,
+    buckets: number[],
+  ): Histogram<T> => {
+    // prom-client would refuse a registry that isn't OpenMetrics only, so this one is put in afterwards.
+    const made = new TracedHistogram({ ...spec, buckets, registers: [] })
+    registry.registerMetric(made)
+    return made
+  }
   const histogram = <T extends string = never>(
     spec: ReturnType<typeof series<T>>,
     buckets: number[],
@@ -118,7 +130,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       series('ws_session_duration_seconds', 'Life of a socket, observed when it closes.', ['client_type']),
       [1, 5, 10, 30, 60, 120, 300, 600, 1800],
     ),
-    httpRequestDuration: histogram(
+    httpRequestDuration: traced(
       series('http_request_duration_seconds', 'HTTP requests by route pattern.', [
         'method',
         'route',
@@ -150,7 +162,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       series('fanout_duration_seconds', 'From a message off the log to its last local write.'),
       fastSeconds,
     ),
-    publishToDeliver: histogram(
+    publishToDeliver: traced(
       series('publish_to_deliver_seconds', 'From the publish to the local fan-out, clocks of two hosts.'),
       fastSeconds,
     ),
@@ -172,7 +184,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       'result',
     ]),
     upstreamRequests: counter('upstream_requests_total', 'Calls to backends.', ['service', 'method', 'code']),
-    upstreamRequestDuration: histogram(
+    upstreamRequestDuration: traced(
       series('upstream_request_duration_seconds', 'Calls to backends, retries included.', ['service']),
       fastSeconds,
     ),
@@ -200,6 +212,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     spansDropped: counter('spans_dropped_total', 'Spans lost.', ['reason']),
     ready: worst(series('ready', '1 while readiness holds.'), 'min'),
     text: () => registry.metrics(),
+    openMetrics: () => openMetricsText(registry),
     snapshot: () => registry.getMetricsAsJSON(),
   }
   for (const clientType of ['web', 'mobile']) metrics.wsActiveConnections.set({ client_type: clientType }, 0)

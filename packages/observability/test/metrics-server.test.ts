@@ -63,7 +63,7 @@ describe('the metrics server', () => {
       await new Promise((resolve) => setImmediate(resolve))
       return metrics.text()
     }
-    await using running = await run({ metrics: { text, ready: metrics.ready } })
+    await using running = await run({ metrics: { ...metrics, text } })
     // Pipelined in one segment: the server begins all three in the same turn of its loop.
     const socket = connect(running.port, '127.0.0.1')
     socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(3))

@@ -1,7 +1,7 @@
 /** A real OTLP/gRPC collector in miniature: one gRPC method, and a reader of the protobuf wire format. */
 import { Server, ServerCredentials, type ServiceDefinition, status } from '@grpc/grpc-js'
 
-export interface ReceivedSpan {
+interface ReceivedSpan {
   readonly traceId: string
   readonly spanId: string
   readonly parentSpanId: string
