@@ -22,7 +22,7 @@ import { EventService } from './gen/event/event_pb.ts'
 import { GameService } from './gen/game/game_pb.ts'
 import { NotifyService } from './gen/notify/notify_pb.ts'
 import { PlayerService } from './gen/player/player_pb.ts'
-import { type GrpcServer, type GrpcServerOptions, startGrpcServer } from './grpc/grpc-server.ts'
+import { authority, type GrpcServer, type GrpcServerOptions, startGrpcServer } from './grpc/grpc-server.ts'
 import type { DescService } from '@bufbuild/protobuf'
 import { type HttpListener, listenHttp } from './http-listener.ts'
 import { IdempotencyCache } from './idempotency.ts'
@@ -78,6 +78,8 @@ export function createPlatform(options: PlatformOptions): Platform {
   let ports = options.ports
   const onError = (error: unknown, what: string): void => options.onEvent?.({ level: 'error', what, error })
   const verify = createTokenCheck(options.tokenKeys)
+  // A wildcard is an address to listen on, not one to call.
+  const localHost = ['0.0.0.0', '::'].includes(options.host) ? '127.0.0.1' : options.host
 
   const serve = async <S extends DescService>(
     server: Pick<GrpcServerOptions<S>, 'name' | 'service' | 'handlers' | 'port'>,
@@ -159,8 +161,8 @@ export function createPlatform(options: PlatformOptions): Platform {
       port: wanted.notify,
     })
 
-    const chips: Chips = keep(createChips({ address: `${options.host}:${balance}`, clock, onError }))
-    const audit: AuditTrail = keep(createAuditTrail({ address: `${options.host}:${event}`, onError }))
+    const chips: Chips = keep(createChips({ address: authority(localHost, balance), clock, onError }))
+    const audit: AuditTrail = keep(createAuditTrail({ address: authority(localHost, event), onError }))
     const publisher = keep(createPublisher(options))
     const tables = new Tables({
       clock,

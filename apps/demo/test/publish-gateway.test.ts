@@ -1,4 +1,5 @@
 import { status } from '@grpc/grpc-js'
+import { parseServerMessage } from '@gw/protocol/schemas'
 import { describe, expect, it } from 'vitest'
 import { createGatewayPublisher } from '../src/publish/gateway-publisher.ts'
 import type { OutboxFailure } from '../src/publish/outbox.ts'
@@ -35,6 +36,27 @@ describe('publication through the gateway', () => {
     ])
     const lobby = await server.waitFor(({ channel }) => channel === 'lobby')
     expect(lobby.payload.type).toBe('LobbyTablesUpdated')
+  })
+
+  it('sends nothing that the strictest client would drop', async () => {
+    await using server = new PublisherServer()
+    await using t = await startTestPlatform({ gatewayPublishUrl: `127.0.0.1:${await server.listen()}` })
+    const users = ['alice', 'bob', 'carol']
+    const tableId = await startedHand(t, users)
+    await t.game.joinSpectator({ tableId, userId: 'eve', idempotencyKey: freshKey() })
+    // Hand after hand, everybody tries everything; what is refused changes nothing.
+    const wishes = ['RAISE', 'CALL', 'BET', 'CHECK', 'ALL_IN', 'FOLD']
+    for (let step = 0; step < 60; step++) {
+      const userId = users[step % 3] ?? ''
+      const actionType = wishes[step % 5] ?? 'FOLD'
+      await t.game.submitAction({ tableId, userId, actionType, amount: 20n, idempotencyKey: freshKey() })
+      if (step % 4 === 3) t.clock.advance(20_000)
+    }
+    const { state } = await t.game.getTableState({ tableId })
+    await server.waitFor(({ payload }) => payload.tableState?.version === state?.version)
+    const streets = new Set(server.published.map(({ payload }) => payload.tableState?.hand?.street))
+    expect(streets).toContain('SHOWDOWN')
+    for (const { raw } of server.published) expect(parseServerMessage(raw)).toMatchObject({ ok: true })
   })
 
   it('waits for a gateway that is away, and then delivers everything in order', async () => {

@@ -31,6 +31,8 @@ export interface Published {
   readonly channel: string
   readonly key: string
   readonly payload: z.infer<typeof snapshotSchema>
+  /** The payload as it came. */
+  readonly raw: unknown
 }
 
 /** A small real gateway.v1.PublisherService: keeps what it accepts, once per key; the next calls can be made to fail. */
@@ -79,8 +81,9 @@ export class PublisherServer implements AsyncDisposable {
   #accept(request: PublishRequest): MessageShape<typeof PublishResponseSchema> {
     const { channel, idempotencyKey: key } = request
     const duplicate = this.published.some((published) => published.key === key)
-    const payload = snapshotSchema.parse(JSON.parse(new TextDecoder().decode(request.payloadJson)))
-    if (!duplicate) this.published.push({ channel, key, payload })
+    const raw: unknown = JSON.parse(new TextDecoder().decode(request.payloadJson))
+    const payload = snapshotSchema.parse(raw)
+    if (!duplicate) this.published.push({ channel, key, payload, raw })
     for (const wake of this.#waiting.splice(0)) wake()
     return create(PublishResponseSchema, {
       channel,

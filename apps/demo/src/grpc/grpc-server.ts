@@ -61,11 +61,18 @@ export async function startGrpcServer<S extends DescService>(
   )
   server.addService(definition, implementation)
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`${options.host}:${options.port}`, ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(error) : resolve(bound),
+    server.bindAsync(
+      authority(options.host, options.port),
+      ServerCredentials.createInsecure(),
+      (error, bound) => (error ? reject(error) : resolve(bound)),
     )
   })
   return { port, stop: () => stopServer(server) }
+}
+
+/** `host:port`, with an IPv6 address in brackets. */
+export function authority(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 type UnaryCall = ServerUnaryCall<MessageShape<DescMessage>, unknown>
