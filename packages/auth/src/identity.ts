@@ -16,7 +16,7 @@ export interface Identity {
   readonly scopes: readonly string[]
   /** `roles`, Keycloak's `realm_access.roles`, and `resource_access` as `client:role`. */
   readonly roles: readonly string[]
-  /** All claims of the token, without a prototype. */
+  /** All claims of the token. */
   readonly claims: Readonly<Record<string, unknown>>
 }
 
@@ -29,36 +29,46 @@ export interface CheckedClaims {
 
 /** Builds the identity from claims of a token whose signature and registered claims are already verified. */
 export function createIdentity(claims: JsonObject, checked: CheckedClaims): Identity {
-  const username = usernameOf(claims)
-  const tokenId = text(claims['jti'])
-  const sessionId = text(claims['sid'])
-  return deepFreeze({
-    ...checked,
-    ...(username === undefined ? {} : { username }),
-    ...(tokenId === undefined ? {} : { tokenId }),
-    ...(sessionId === undefined ? {} : { sessionId }),
-    scopes: [...new Set([...words(claims['scope']), ...words(claims['scp'])])],
+  const identity: { -readonly [Member in keyof Identity]: Identity[Member] } = {
+    subject: checked.subject,
+    expiresAtMs: checked.expiresAtMs,
+    scopes: scopesOf(claims),
     roles: rolesOf(claims),
-    claims: Object.assign(Object.create(null), claims),
-  })
+    claims,
+  }
+  const username = usernameOf(claims)
+  if (username !== undefined) identity.username = username
+  if (isText(claims['jti'])) identity.tokenId = claims['jti']
+  if (isText(claims['sid'])) identity.sessionId = claims['sid']
+  if (checked.issuedAtMs !== undefined) identity.issuedAtMs = checked.issuedAtMs
+  return deepFreeze(identity)
 }
 
 /** First non-blank of `preferred_username`, `username`, `nickname`, `email`, trimmed. */
 export function usernameOf(claims: JsonObject): string | undefined {
-  for (const name of ['preferred_username', 'username', 'nickname', 'email']) {
-    const value = text(claims[name])?.trim()
-    if (value) return value
+  for (const name of usernameClaims) {
+    const value = claims[name]
+    const username = isText(value) ? value.trim() : ''
+    if (username !== '') return username
   }
   return undefined
 }
 
-function rolesOf(claims: JsonObject): string[] {
-  const roles = new Set([...strings(claims['roles']), ...strings(member(claims['realm_access'], 'roles'))])
-  const clients = claims['resource_access']
+const usernameClaims = ['preferred_username', 'username', 'nickname', 'email']
+
+function scopesOf({ scope, scp }: JsonObject): string[] {
+  const scopes = words(scope)
+  return scp === undefined ? scopes : [...new Set([...scopes, ...words(scp)])]
+}
+
+function rolesOf({ roles, realm_access: realm, resource_access: clients }: JsonObject): string[] {
+  const own = strings(roles)
+  if (realm === undefined && clients === undefined) return own
+  const all = new Set([...own, ...strings(member(realm, 'roles'))])
   if (typeof clients === 'object' && clients !== null)
     for (const [client, access] of Object.entries(clients))
-      for (const role of strings(member(access, 'roles'))) roles.add(`${client}:${role}`)
-  return [...roles]
+      for (const role of strings(member(access, 'roles'))) all.add(`${client}:${role}`)
+  return [...all]
 }
 
 function member(value: unknown, name: string): unknown {
@@ -77,14 +87,13 @@ function strings(value: unknown): string[] {
     : []
 }
 
-function text(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== ''
 }
 
-function deepFreeze<T>(value: T): T {
-  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
-    Object.freeze(value)
-    for (const member of Object.values(value)) deepFreeze(member)
-  }
+function deepFreeze<T extends object>(value: T): T {
+  Object.freeze(value)
+  for (const member of Object.values(value))
+    if (typeof member === 'object' && member !== null && !Object.isFrozen(member)) deepFreeze(member)
   return value
 }

@@ -40,11 +40,11 @@ const tooDeep = -2
 
 function countMembers(value: object, depth: number): number {
   if (depth > maxDepth) return tooDeep
-  let total = 0
-  const isArray = Array.isArray(value)
-  for (const [name, member] of Object.entries(value)) {
+  const names = Object.keys(value)
+  let total = Array.isArray(value) ? 0 : names.length
+  for (const name of names) {
     if (name === '__proto__') return forbidden
-    if (!isArray) total += 1
+    const member: unknown = Reflect.get(value, name)
     if (typeof member !== 'object' || member === null) continue
     const inner = countMembers(member, depth + 1)
     if (inner < 0) return inner

@@ -16,7 +16,7 @@ import {
 } from './parsed-token.ts'
 import { parseRevocation, type Revocation, type RevocationRequest } from './revocation.ts'
 import type { RevocationStore } from './revocation-store.ts'
-import { TokenCache, tokenDigest } from './token-cache.ts'
+import { TokenCache } from './token-cache.ts'
 import { refusalMessage, type TokenRefusal } from './token-refusal.ts'
 import { isSignatureValid } from './verification-key.ts'
 
@@ -81,7 +81,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   const { maxEntries = 50_000, ttlMs = 60_000 } = cacheOptions ?? {}
   const durations = { ...policy, maxEntries, ttlMs, maxRevocationStaleMs }
   checkNumbers(durations)
-  const cache = maxEntries === 0 ? undefined : new TokenCache<VerifyResult & { ok: true }>(maxEntries)
+  const cache = maxEntries === 0 ? undefined : new TokenCache<Accepted>(maxEntries)
   const ring = createKeyRing(options.keys, {
     fetch: options.fetch ?? globalThis.fetch,
     now,
@@ -97,33 +97,33 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   function verifyToken(token: string): Promise<VerifyResult> {
     if (typeof token !== 'string') return Promise.resolve(refuse('token_malformed'))
     if (token.length > maxTokenBytes) return Promise.resolve(refuse('token_too_large'))
-    const digest = cache === undefined ? '' : tokenDigest(token)
-    const cached = cache?.get(digest, now())
-    if (cached !== undefined) return Promise.resolve(checkRevoked(cached))
+    const cached = cache?.get(token, now())
+    if (cached !== undefined) return checkRevoked(cached)
     const parsed = parseToken(token, readHeader)
     if (!parsed.ok) return Promise.resolve(refuse(parsed.code))
     const key = ring.find(parsed.value.claims['iss'], parsed.value.keyId)
-    const finish = (answer: KeyAnswer): VerifyResult => verifyWithKey(parsed.value, answer, digest)
-    return key instanceof Promise ? key.then(finish) : Promise.resolve(finish(key))
+    if (!(key instanceof Promise)) return verifyWithKey(token, parsed.value, key)
+    return key.then((answer) => verifyWithKey(token, parsed.value, answer))
   }
 
-  function verifyWithKey(token: ParsedToken, key: KeyAnswer, digest: string): VerifyResult {
+  function verifyWithKey(text: string, token: ParsedToken, key: KeyAnswer): Promise<VerifyResult> {
     const untrusted = checkSignature(token, key)
-    if (untrusted !== undefined) return refuse(untrusted)
+    if (untrusted !== undefined) return Promise.resolve(refuse(untrusted))
     const nowMs = now()
     const checked = checkClaims(token, policy, nowMs)
-    if (!checked.ok) return refuse(checked.code)
+    if (!checked.ok) return Promise.resolve(refuse(checked.code))
     const result = { ok: true, identity: createIdentity(token.claims, checked.value) } as const
+    const accepted = { identity: result.identity, answer: Promise.resolve(result) }
     const goodUntilMs = checked.value.expiresAtMs + policy.expirySkewMs
-    cache?.set(digest, result, Math.min(goodUntilMs, nowMs + ttlMs))
-    return checkRevoked(result)
+    cache?.set(text, { value: accepted, untilMs: Math.min(goodUntilMs, nowMs + ttlMs) })
+    return checkRevoked(accepted)
   }
 
   /** Asked on every use, cached or not: a cached token must not outlive its revocation. */
-  function checkRevoked(result: VerifyResult & { ok: true }): VerifyResult {
+  function checkRevoked({ identity, answer }: Accepted): Promise<VerifyResult> {
     if (denyWhenStale && revocations.lastSyncMs() + maxRevocationStaleMs < now())
-      return refuse('revocations_unavailable')
-    return revocations.isRevoked(result.identity) ? refuse('revoked') : result
+      return Promise.resolve(refuse('revocations_unavailable'))
+    return revocations.isRevoked(identity) ? Promise.resolve(refuse('revoked')) : answer
   }
 
   return {
@@ -163,6 +163,12 @@ export function checkSignature(token: ParsedToken, key: KeyAnswer): TokenRefusal
   if (typeof key === 'string') return key
   if (token.algorithm !== key.algorithm) return 'algorithm_not_allowed'
   return isSignatureValid(key, token.signingInput, token.signature) ? undefined : 'signature_invalid'
+}
+
+/** What is remembered of a good token; the answer as a settled promise, so that a hit allocates nothing. */
+interface Accepted {
+  readonly identity: Identity
+  readonly answer: Promise<VerifyResult>
 }
 
 const maxHeaders = 64
