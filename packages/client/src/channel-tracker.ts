@@ -1,0 +1,154 @@
+import { limits, parseChannel, type Position, type Resumed, type ServerMessage } from '@gw/protocol'
+import type { Gap, Lost } from './client-events.ts'
+
+/** What to do with a message: hand it on, drop it as a repeat, or fetch what is missing before it. */
+export type Verdict = 'deliver' | 'drop' | { readonly gap: Gap['reason']; readonly channel: string }
+
+interface Channel {
+  /** Undefined until the next message states it. */
+  position: Position | undefined
+  /** Missing messages are being fetched: until then nothing of this channel is handed on. */
+  recovering: boolean
+  /** Ids of chat messages that were handed on lately: history may hold one that is published after it. */
+  readonly seen: Set<string>
+}
+
+/** Knows the subscribed channels and the last position handled in each, and judges messages by them (PROTOCOL.md, channels and resume). */
+export class ChannelTracker {
+  readonly #channels = new Map<string, Channel>()
+
+  track(name: string): Channel {
+    const channel = this.#channels.get(name) ?? { position: undefined, recovering: false, seen: new Set() }
+    this.#channels.set(name, channel)
+    return channel
+  }
+
+  forget(name: string): void {
+    this.#channels.delete(name)
+  }
+
+  has(name: string): boolean {
+    return this.#channels.has(name)
+  }
+
+  names(): string[] {
+    return [...this.#channels.keys()]
+  }
+
+  positionOf(name: string): Position | undefined {
+    return this.#channels.get(name)?.position
+  }
+
+  /** The known positions, as `resume` wants them. */
+  positions(): Record<string, Position> {
+    const known = [...this.#channels].flatMap(([name, { position }]) =>
+      position ? [[name, position] as const] : [],
+    )
+    return Object.fromEntries(known.slice(0, limits.maxResumeChannels))
+  }
+
+  /** Missing messages were asked for (true), or will not come (false). */
+  setRecovering(name: string, recovering: boolean): void {
+    const channel = this.#channels.get(name)
+    if (channel) channel.recovering = recovering
+  }
+
+  /** The connection is gone and with it what was on its way. */
+  disconnected(): void {
+    for (const channel of this.#channels.values()) channel.recovering = false
+  }
+
+  /** Continuity was lost: the next message states the position. */
+  reset(name: string, position?: Position): void {
+    const channel = this.#channels.get(name)
+    if (!channel) return
+    channel.position = position
+    channel.recovering = false
+  }
+
+  /** Takes the server's word on a resume; what it does not name is to be subscribed again. */
+  resumed({ channels }: Resumed): { lost: Lost[]; gaps: Gap[]; unnamed: string[] } {
+    const lost: Lost[] = []
+    const gaps: Gap[] = []
+    for (const [name, result] of Object.entries(channels)) {
+      if ('error' in result) {
+        this.forget(name)
+        lost.push({ channel: name, code: result.error })
+      } else if (result.recovered) this.setRecovering(name, false)
+      else {
+        // Where a snapshot follows, it states the position itself.
+        const hasSnapshot = ['table', 'chat', 'lobby'].includes(parseChannel(name)?.kind ?? '')
+        this.reset(name, hasSnapshot ? undefined : { epoch: result.epoch, seq: result.seq })
+        gaps.push({ channel: name, reason: 'not_recovered' })
+      }
+    }
+    return { lost, gaps, unnamed: this.names().filter((name) => !Object.hasOwn(channels, name)) }
+  }
+
+  judge(message: ServerMessage): Verdict {
+    // An Ack states where a message was published, not what has been received.
+    if (message.type === 'Ack' || !('channel' in message) || message.type === 'Reset') return 'deliver'
+    const { channel: name, epoch, seq } = message
+    if (name === undefined || epoch === undefined || seq === undefined) return 'deliver'
+    const position = { epoch, seq }
+    switch (message.type) {
+      case 'ChatSubscribed': {
+        const channel = this.track(name)
+        channel.recovering = false
+        // Recovered: what was missed follows one by one, so our own position stays the measure.
+        if (message.recovered) return 'deliver'
+        channel.position = position
+        for (const { id } of message.history) see(channel, id)
+        return 'deliver'
+      }
+      case 'TableSnapshot':
+      case 'LobbyTablesUpdated':
+        return this.#judgeState(name, position, message.id !== undefined)
+      case 'ChatMessage': {
+        const verdict = this.#judgeNext(name, position, false)
+        const channel = this.#channels.get(name)
+        return verdict === 'deliver' && channel && !see(channel, message.message.id) ? 'drop' : verdict
+      }
+      default:
+        return this.#judgeNext(name, position, message.type === 'PresenceChanged')
+    }
+  }
+
+  #judgeState(name: string, position: Position, isAnswer: boolean): Verdict {
+    // An answer means that the channel is subscribed; only the lobby comes without having been asked for.
+    const channel = isAnswer || name === 'lobby' ? this.track(name) : this.#channels.get(name)
+    if (!channel) return 'deliver'
+    const known = channel.position
+    if (!isAnswer && known?.epoch === position.epoch && position.seq <= known.seq) return 'drop'
+    channel.position = position
+    channel.recovering = false
+    return 'deliver'
+  }
+
+  #judgeNext(name: string, position: Position, mayJump: boolean): Verdict {
+    const channel = this.#channels.get(name)
+    if (!channel) return 'deliver'
+    const known = channel.position
+    if (known?.epoch === position.epoch && position.seq <= known.seq) return 'drop'
+    const follows =
+      known === undefined || (known.epoch === position.epoch && (mayJump || position.seq === known.seq + 1))
+    // While missing messages are on their way only the very next one is of use.
+    if (!follows)
+      return channel.recovering
+        ? 'drop'
+        : { gap: known.epoch === position.epoch ? 'hole' : 'epoch', channel: name }
+    channel.position = position
+    return 'deliver'
+  }
+}
+
+/** False when it had been seen. Keeps the last 200. */
+function see({ seen }: Channel, id: string): boolean {
+  if (seen.has(id)) return false
+  seen.add(id)
+  for (const oldest of seen) {
+    if (seen.size <= 2 * limits.maxHistoryPage) break
+    seen.delete(oldest)
+  }
+  return true
+}

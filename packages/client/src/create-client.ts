@@ -1,0 +1,205 @@
+import { limits, type Position, type ServerMessage, type Welcome } from '@gw/protocol'
+import { ChannelTracker, type Verdict } from './channel-tracker.ts'
+import { ClientError } from './client-error.ts'
+import { type ClientEvents, type ClientState, Emitter, type StateChange } from './client-events.ts'
+import { type ClientOptions, type Settings, toSettings } from './client-options.ts'
+import { Link } from './link.ts'
+import {
+  failure,
+  PendingRequests,
+  type RequestMessage,
+  type RequestResult,
+  toResult,
+} from './pending-requests.ts'
+import { endedChannel, recoveryOf, Wishes } from './wishes.ts'
+
+/** A connection to the gateway that comes back: subscriptions, positions and unanswered requests survive the socket. */
+export interface Client {
+  readonly state: ClientState
+  /** Known from the first Welcome on. */
+  readonly userId: string | undefined
+  /** Starts; true when Welcome comes, false when the client ends before. Throws `closed` after the end. */
+  connect(): Promise<boolean>
+  /** Gives up the socket and connects anew at once, e.g. when the browser says that it is online again. */
+  reconnect(): void
+  /** Final: ends the socket, fails the waiting requests with `closed`. */
+  close(): void
+  /** Gives the function that ends it. */
+  on<E extends keyof ClientEvents>(name: E, listener: (event: ClientEvents[E]) => void): () => void
+  /** Asks, over reconnects, until `timeoutMs` (default `requestTimeoutMs`). Never rejects. */
+  request<M extends RequestMessage>(message: M, timeoutMs?: number): Promise<RequestResult<M['type']>>
+  /** Writes a message that needs no answer, such as SetTyping; false when there is no connection. */
+  send(message: RequestMessage): boolean
+  /** The last position handled in each channel. */
+  positions(): Readonly<Record<string, Position>>
+}
+
+/** Makes a client; it does nothing before `connect`. Throws `no_web_socket` or `invalid_options`. */
+export function createClient(options: ClientOptions): Client {
+  return new GatewayClient(toSettings(options))
+}
+
+class GatewayClient implements Client {
+  readonly #settings: Settings
+  readonly #emitter = new Emitter()
+  readonly #tracker = new ChannelTracker()
+  readonly #wishes = new Wishes()
+  readonly #pending: PendingRequests
+  readonly #link: Link
+  readonly #idPrefix: string
+  #lastId = 0
+  #userId: string | undefined
+  #resuming = false
+  #resumeTimer: ReturnType<typeof setTimeout> | undefined
+
+  constructor(settings: Settings) {
+    this.#settings = settings
+    this.#link = new Link({
+      settings,
+      resume: () => {
+        const positions = this.#tracker.positions()
+        this.#resuming = Object.keys(positions).length > 0
+        return positions
+      },
+      onMessage: (message) => this.#receive(message),
+      onState: (change) => this.#changed(change),
+      onError: (error) => this.#emitter.emit('error', error),
+    })
+    this.#pending = new PendingRequests({
+      max: settings.maxPending,
+      write: (frame) => this.#link.send(frame),
+    })
+    // An id is one thing for all devices of a user and for 10 minutes, so it must not collide with another client's.
+    const random = crypto.getRandomValues(new Uint32Array(3))
+    this.#idPrefix = Array.from(random, (part) => part.toString(36)).join('')
+  }
+
+  get state(): ClientState {
+    return this.#link.state
+  }
+
+  get userId(): string | undefined {
+    return this.#userId
+  }
+
+  connect(): Promise<boolean> {
+    if (this.state === 'closed') throw new ClientError('closed', 'This client was closed')
+    if (this.state === 'open') return Promise.resolve(true)
+    const outcome = new Promise<boolean>((resolve) => {
+      const off = this.on('state', ({ state }) => {
+        if (state !== 'open' && state !== 'closed') return
+        off()
+        resolve(state === 'open')
+      })
+    })
+    if (this.state === 'idle') this.#link.start()
+    return outcome
+  }
+
+  reconnect(): void {
+    if (this.state !== 'idle') this.#link.start()
+  }
+
+  close(): void {
+    this.#link.close({ code: 1000, reason: 'closed' })
+  }
+
+  on<E extends keyof ClientEvents>(name: E, listener: (event: ClientEvents[E]) => void): () => void {
+    return this.#emitter.on(name, listener)
+  }
+
+  async request<M extends RequestMessage>(
+    message: M,
+    timeoutMs: number = this.#settings.requestTimeoutMs,
+  ): Promise<RequestResult<M['type']>> {
+    if (this.state === 'closed') return failure('closed', 'This client was closed', false)
+    const id = message.id ?? `${this.#idPrefix}-${++this.#lastId}`
+    const frame = JSON.stringify({ ...message, id })
+    if (new TextEncoder().encode(frame).length > limits.maxPayloadBytes)
+      return failure('payload_too_large', `A message is at most ${limits.maxPayloadBytes} bytes`, false)
+    const ended = endedChannel(message)
+    if (ended !== undefined) this.#tracker.forget(ended)
+    this.#wishes.note(message)
+    const answered = this.#pending.add(id, frame, timeoutMs)
+    this.#link.send(frame)
+    const answer = await answered
+    // Again: the answer to a subscribe that was on its way may have come in between.
+    if (ended !== undefined) this.#tracker.forget(ended)
+    return toResult<M['type']>(message.type, answer)
+  }
+
+  send(message: RequestMessage): boolean {
+    return this.#link.send(JSON.stringify(message))
+  }
+
+  positions(): Readonly<Record<string, Position>> {
+    return this.#tracker.positions()
+  }
+
+  #changed(change: StateChange): void {
+    // Before anyone hears of the new connection and asks something on it.
+    if (change.state === 'open') this.#pending.resend()
+    else {
+      clearTimeout(this.#resumeTimer)
+      this.#tracker.disconnected()
+    }
+    this.#emitter.emit('state', change)
+    if (change.state === 'closed') this.#pending.failAll('closed', 'The client ended')
+  }
+
+  #receive(message: ServerMessage): void {
+    const verdict = this.#tracker.judge(message)
+    if (typeof verdict === 'object') return this.#fill(verdict, message)
+    if (verdict === 'deliver') this.#handle(message)
+    this.#pending.answer(message)
+    if (verdict === 'deliver') this.#emitter.emitMessage(message)
+  }
+
+  #handle(message: ServerMessage): void {
+    if (message.type === 'Welcome') this.#welcomed(message)
+    else if (message.type === 'Resumed') {
+      clearTimeout(this.#resumeTimer)
+      const { lost, gaps, unnamed } = this.#tracker.resumed(message)
+      for (const event of lost) this.#emitter.emit('lost', event)
+      for (const event of gaps) this.#emitter.emit('gap', event)
+      for (const channel of unnamed) void this.#recover(channel)
+    } else if (message.type === 'Reset') {
+      this.#tracker.reset(message.channel)
+      this.#emitter.emit('gap', { channel: message.channel, reason: 'reset' })
+    }
+  }
+
+  #welcomed({ userId, features }: Welcome): void {
+    this.#userId = userId
+    for (const message of this.#wishes.restore()) void this.request(message)
+    if (!this.#resuming || !features) {
+      for (const channel of this.#tracker.names()) void this.#recover(channel)
+      return
+    }
+    const { connectTimeoutMs } = this.#settings
+    this.#resumeTimer = setTimeout(() => this.#link.drop('no_resumed'), connectTimeoutMs)
+  }
+
+  /** Fetches what is missing before a message; where that cannot be, says so and goes on from the message. */
+  #fill({ channel, gap }: Exclude<Verdict, string>, message: ServerMessage): void {
+    this.#emitter.emit('gap', { channel, reason: gap })
+    if (recoveryOf(channel)) {
+      this.#tracker.setRecovering(channel, true)
+      void this.#recover(channel)
+    } else {
+      this.#tracker.reset(channel)
+      this.#receive(message)
+    }
+  }
+
+  async #recover(channel: string): Promise<void> {
+    const message = recoveryOf(channel, this.#tracker.positionOf(channel))
+    if (!message) return
+    const result = await this.request(message)
+    if (result.ok) return
+    this.#tracker.setRecovering(channel, false)
+    if (result.retryable || result.code === 'closed') return
+    this.#tracker.forget(channel)
+    this.#emitter.emit('lost', { channel, code: result.code })
+  }
+}
