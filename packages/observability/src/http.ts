@@ -12,6 +12,7 @@ import { extractTraceparent, startSpan } from './spans.ts'
 export { currentContext, type RequestContext, runWithContext, setContext } from './context.ts'
 export { unmatchedRoute } from './route-label.ts'
 
+/** Options of `requestContext`. */
 export interface RequestContextOptions {
   readonly logger: Pick<Logger, 'info'>
   readonly metrics: Pick<Metrics, 'httpRequestDuration'>

@@ -43,6 +43,7 @@ export interface Logger {
   readonly flush: (timeoutMs: number) => Promise<boolean>
 }
 
+/** Options of `createLogger`. */
 export interface LoggerOptions {
   readonly service: string
   readonly instanceId: string

@@ -3,6 +3,7 @@ import type { Metrics } from './metrics.ts'
 import { requireOption } from './errors.ts'
 import { openMetricsType } from './exemplars.ts'
 
+/** Options of `createMetricsServer`. */
 export interface MetricsServerOptions {
   readonly metrics: Pick<Metrics, 'text' | 'openMetrics' | 'ready'>
   /** Default `0.0.0.0`: Prometheus scrapes from another host. Keep the port off the public network. */

@@ -6,6 +6,7 @@ import { openMetricsText, TracedHistogram } from './exemplars.ts'
 export { ObservabilityError, type ObservabilityErrorCode } from './errors.ts'
 export { createMetricsServer, type MetricsServer, type MetricsServerOptions } from './metrics-server.ts'
 
+/** Options of `createMetrics`; all have defaults. */
 export interface MetricsOptions {
   /** Starts each name. Default `gateway_`. */
   readonly prefix?: string
@@ -219,14 +220,15 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   return metrics
 }
 
-/** `value` if it is one of `allowed`, else `other`: keeps a label from outside bounded. */
-export function boundedLabel<T extends string>(
+/** `value` if it is one of `allowed`, else `other`: keeps a label that comes from outside bounded. */
+export function boundedLabel(
   value: string | undefined,
-  allowed: readonly T[] | ReadonlySet<T>,
-  other: T = 'other' as T,
-): T {
-  for (const candidate of allowed) if (candidate === value) return candidate
-  return other
+  allowed: readonly string[] | ReadonlySet<string>,
+  other: string = 'other',
+): string {
+  if (value === undefined) return other
+  const known = 'has' in allowed ? allowed.has(value) : allowed.includes(value)
+  return known ? value : other
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express'
 import { boundedLabel } from './metrics.ts'
 
-const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'OTHER'] as const
+const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 
 /** The method as a label: one of eight. */
 export function methodLabel(method: string): string {

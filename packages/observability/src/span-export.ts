@@ -20,6 +20,7 @@ export interface SpanDrop {
   readonly error?: Error
 }
 
+/** Options of `SpanPipeline`; all given by `startTracing`. */
 export interface SpanPipelineOptions {
   readonly exporter: SpanExporter
   readonly redactor: Redactor

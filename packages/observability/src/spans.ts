@@ -18,6 +18,7 @@ import { currentContext } from './context.ts'
 /** As in OpenTelemetry: who called whom. */
 export type SpanKindName = 'internal' | 'server' | 'client' | 'producer' | 'consumer'
 
+/** Where a new span stands and what is known of it at its start. */
 export interface SpanOptions {
   /** Default `internal`. */
   readonly kind?: SpanKindName

@@ -29,6 +29,7 @@ export {
   withSpan,
 } from './spans.ts'
 
+/** Options of `startTracing`. */
 export interface TracingOptions {
   readonly serviceName: string
   readonly serviceVersion: string
@@ -57,6 +58,7 @@ export interface TracingOptions {
   readonly exporter?: SpanExporter
 }
 
+/** A running SDK. */
 export interface Tracing {
   /** Sends what waits and unregisters. Resolves false when `timeoutMs` passed first: the rest is lost. Idempotent. */
   readonly shutdown: (timeoutMs: number) => Promise<boolean>
