@@ -8,9 +8,8 @@ const port = (fallback: number): z.ZodDefault<z.ZodCoercedNumber> =>
   z.coerce.number().int().min(0).max(65_535).default(fallback)
 const delayMs = (fallback: number): z.ZodDefault<z.ZodCoercedNumber> =>
   z.coerce.number().int().min(0).max(600_000).default(fallback)
-const flag = z.stringbool().default(false)
 
-/** Every variable that the demo reads, with its default. Ports may be 0: a free one is taken. */
+/** Every variable that the demo reads, with its default; the README's table is made of it. Port 0: a free one is taken. */
 export const configSchema = z
   .object({
     HOST: z.string().min(1).default('127.0.0.1').describe('Address to listen on'),
@@ -39,7 +38,10 @@ export const configSchema = z
       .describe("Balance's RS256 key; wins over the secret"),
     HAND_START_DELAY_MS: delayMs(1500).describe('From two players with chips to the first hand'),
     NEXT_HAND_DELAY_MS: delayMs(3000).describe('From one hand to the next'),
-    EVENT_ACCEPT_SESSIONS: flag.describe('Event takes SESSION_STARTED and SESSION_ENDED'),
+    EVENT_ACCEPT_SESSIONS: z
+      .stringbool()
+      .prefault('false')
+      .describe('Event takes SESSION_STARTED and SESSION_ENDED'),
     NODE_ENV: z.string().optional().describe('`production` requires a key of your own'),
   })
   .refine(

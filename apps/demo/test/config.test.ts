@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { developmentSecret, loadConfig } from '../src/config.ts'
+import * as z from 'zod'
+import { configSchema, developmentSecret, loadConfig } from '../src/config.ts'
 
 describe('loadConfig', () => {
   it('needs nothing', () => {
@@ -55,5 +57,20 @@ describe('loadConfig', () => {
       problems: ['JWT_HS256_SECRET: is required in production (or JWT_PUBLIC_KEY)'],
     })
     expect(loadConfig({ NODE_ENV: 'production', JWT_SECRET: 'x'.repeat(32) })).toMatchObject({ ok: true })
+  })
+})
+
+describe('the README', () => {
+  it('has a row for every setting, with its default and meaning', () => {
+    const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+    const rows = readme
+      .split('\n')
+      .flatMap((line) => (line.startsWith('| `') ? line.replaceAll(/ +/g, ' ') : []))
+    const { properties = {} } = z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' })
+    const expected = Object.entries(properties).map(([name, property]) => {
+      const { default: fallback, description = '' } = typeof property === 'object' ? property : {}
+      return `| \`${name}\` | ${fallback === undefined ? '–' : `\`${z.coerce.string().parse(fallback)}\``} | ${description} |`
+    })
+    expect(rows.filter((row) => /^\| `[A-Z_0-9]+` /.test(row))).toEqual(expected)
   })
 })
