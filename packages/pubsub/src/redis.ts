@@ -15,3 +15,4 @@ export type {
   RedisConnection,
   RedisSubscriber,
 } from './redis/redis-client.ts'
+export { createIngest, type Ingest, type IngestMessage, type IngestOptions } from './redis/ingest.ts'

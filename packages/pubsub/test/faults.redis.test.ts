@@ -1,8 +1,10 @@
 import { freePort, createLink, startRedis } from '@gw/testing'
 import { Redis } from 'ioredis'
 import { expect, test } from 'vitest'
-import type { Broker, ChannelMessage } from '@gw/pubsub'
+import type { Broker } from '@gw/pubsub'
+import { expectGapless } from './invariants.ts'
 import { Recorder } from './recorder.ts'
+import { startPublisher } from './publisher.ts'
 import { openRedis } from './redis-place.ts'
 
 const fast = { timeoutMs: 400, probeIntervalMs: 100, probeTimeoutMs: 500, checkIntervalMs: 300 }
@@ -11,36 +13,6 @@ async function join(broker: Broker, channel: string): Promise<Recorder> {
   const recorder = new Recorder()
   ;(await broker.subscribe(channel, recorder)).start()
   return recorder
-}
-
-/** Publishes 1, 2, 3… one after another until stopped; each again, under its own key, until it is accepted. */
-function startPublisher(broker: Broker, channel: string): { stop: () => Promise<number> } {
-  const state = { running: true }
-  let sent = 0
-  const done = (async () => {
-    while (state.running) {
-      const text = String(++sent)
-      for (let accepted = false; !accepted;)
-        accepted = await broker.publish(channel, text, { idempotencyKey: text }).then(
-          () => true,
-          () => false,
-        )
-    }
-    return sent
-  })()
-  return {
-    stop: async () => {
-      state.running = false
-      return done
-    },
-  }
-}
-
-function expectGapless(messages: readonly ChannelMessage[]): void {
-  for (const [at, { epoch, seq }] of messages.entries()) {
-    const before = messages[at - 1]
-    if (before !== undefined) expect({ epoch, seq }).toEqual({ epoch: before.epoch, seq: before.seq + 1 })
-  }
 }
 
 test('a broker made while Redis is away refuses with a code, and works when Redis comes', async () => {
@@ -101,7 +73,7 @@ test('killed subscriber connections lose, double and invert nothing', async () =
   for (const recorder of recorders) {
     await recorder.count(sent)
     expect(recorder.resets).toEqual([])
-    expectGapless(recorder.messages)
+    expectGapless(recorder)
     expect(recorder.texts).toEqual(Array.from({ length: sent }, (_, at) => String(at + 1)))
   }
   expect(place.events.filter(({ type }) => type === 'resubscribed').length).toBeGreaterThanOrEqual(5)
@@ -173,7 +145,7 @@ test('links cut again and again under load: every message once, in one order', a
   for (const recorder of recorders) {
     await recorder.count(sent)
     expect(recorder.resets).toEqual([])
-    expectGapless(recorder.messages)
+    expectGapless(recorder)
     expect(recorder.messages).toHaveLength(sent)
   }
 })
@@ -249,7 +221,7 @@ test('a full Redis refuses the publish and breaks nothing', async () => {
   await broker.publish('room', '3')
   await recorder.count(2)
   expect(recorder.texts).toEqual(['1', '3'])
-  expectGapless(recorder.messages)
+  expectGapless(recorder)
 })
 
 test('upstream subscriptions end a while after the last subscriber, and no key is without an end', async () => {

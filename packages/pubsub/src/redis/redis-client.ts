@@ -21,7 +21,7 @@ export interface ConnectionSettings {
   autoResendUnfulfilledCommands: false
   enableOfflineQueue: false
   lazyConnect: false
-  retryStrategy: (attempt: number) => number
+  retryStrategy: (attempt: number) => number | null
   host?: string
   port?: number
   readOnly?: boolean

@@ -81,6 +81,19 @@ export class RedisLink {
     queueMicrotask(() => void this.#subscribeAll())
   }
 
+  /** Asks the server to confirm a subscription once more; replaces the connection when it does not answer. */
+  async verify(name: string): Promise<void> {
+    const generation = this.#generation
+    if (this.#entries.get(name)?.confirmed !== true || !this.ready) return
+    try {
+      await withDeadline(this.#connection.subscribe(name), this.#options.timeoutMs, 'Redis subscribe')
+    } catch (error) {
+      if (generation !== this.#generation) return
+      this.#fail(error)
+      this.rebuild()
+    }
+  }
+
   unsubscribe(name: string): void {
     if (!this.#entries.delete(name) || !this.ready) return
     const { sharded } = this.#options

@@ -38,9 +38,8 @@ export class ScriptRunner {
   async run(call: ScriptCall): Promise<unknown> {
     const { timeoutMs, maxPending } = this.#options
     if (this.#unanswered + this.#waiting.size >= maxPending)
-      throw new PubSubError('unavailable', 'Redis: too many commands wait for an answer')
-    if (this.#silentMs() > timeoutMs && call.urgent !== true)
-      throw new PubSubError('unavailable', 'Redis does not answer')
+      return refuse('Redis: too many commands wait for an answer')
+    if (this.#silentMs() > timeoutMs && call.urgent !== true) return refuse('Redis does not answer')
     const startMs = performance.now()
     if (this.#options.client().status !== 'ready') await this.#ready(timeoutMs)
     const leftMs = Math.max(1, timeoutMs - (performance.now() - startMs))
@@ -87,6 +86,12 @@ export class ScriptRunner {
       this.#answeredAtMs = performance.now()
     }
   }
+}
+
+/** In the next turn: a caller who tries again at once must not keep the event loop from hearing the answer. */
+async function refuse(message: string): Promise<never> {
+  await new Promise((resolve) => setImmediate(resolve))
+  throw new PubSubError('unavailable', message)
 }
 
 function isNoScript(error: unknown): boolean {
