@@ -166,7 +166,8 @@ class GatewayClient implements Client {
     } else if (message.type === 'Reset') {
       this.#tracker.reset(message.channel)
       this.#emitter.emit('gap', { channel: message.channel, reason: 'reset' })
-    }
+    } else if ('recovered' in message && !message.recovered && message.channel !== undefined)
+      this.#emitter.emit('gap', { channel: message.channel, reason: 'not_recovered' })
   }
 
   #welcomed({ userId, features }: Welcome): void {

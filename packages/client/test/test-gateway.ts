@@ -20,7 +20,7 @@ const at = '2026-11-22T09:48:46.470Z'
 /** One socket as the server sees it. */
 export class Peer {
   readonly received: ClientMessage[] = []
-  readonly channels = new Set<string>()
+  readonly channels: Set<string> = new Set()
   readonly closed: Promise<unknown>
   readonly #socket: WebSocket
   readonly #waiting: { type: ClientMessageType; resolve: (message: ClientMessage) => void }[] = []
@@ -117,8 +117,13 @@ export class TestGateway implements AsyncDisposable {
   /** Appends to a chat's log and sends it to its subscribers. */
   publish(tableId: string, text: string): ChatMessage {
     const message = this.append(tableId, text)
-    for (const peer of this.peers) if (peer.channels.has(`chat:${tableId}`)) peer.send(message)
+    this.sendAll(message)
     return message
+  }
+
+  /** Sends a message of a chat to the chat's subscribers, whatever they have had. */
+  sendAll(message: ChatMessage): void {
+    for (const peer of this.peers) if (peer.channels.has(`chat:${message.tableId}`)) peer.send(message)
   }
 
   /** Only appends: as if it had been lost on the way. */

@@ -1,0 +1,204 @@
+import { asyncProperty, assert, array, constantFrom } from 'fast-check'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { type Client, createClient } from '@gw/client'
+import { TestGateway } from './test-gateway.ts'
+import { watchClient } from './watch-client.ts'
+
+interface Scene {
+  readonly gateway: TestGateway
+  readonly client: Client
+}
+
+async function openScene(): Promise<Scene & AsyncDisposable> {
+  const gateway = await TestGateway.start()
+  const backoff = { baseMs: 4, maxMs: 4 }
+  const client = createClient({ url: gateway.url, token: 'secret', backoff, random: () => 0.5 })
+  await client.connect()
+  const dispose = async (): Promise<void> => {
+    client.close()
+    await gateway[Symbol.asyncDispose]()
+  }
+  return { gateway, client, [Symbol.asyncDispose]: dispose }
+}
+
+async function setUp(): Promise<Scene> {
+  const scene = await openScene()
+  onTestFinished(() => scene[Symbol.asyncDispose]())
+  return scene
+}
+
+const chat = { type: 'SubscribeChat', tableId: 'T1' } as const
+
+describe('resume', () => {
+  test('tells where each channel stood and hands on what was missed, once and in order', async () => {
+    const { gateway, client } = await setUp()
+    const texts = watchClient(client, 'ChatMessage')
+    await client.request(chat)
+    gateway.publish('T1', '1')
+    await texts.next()
+    expect(client.positions()).toEqual({ 'chat:T1': { epoch: 'e1', seq: 1 } })
+    gateway.peers[0]?.cut()
+    gateway.append('T1', '2')
+    gateway.append('T1', '3')
+    await texts.next(({ message }) => message.text === '3')
+    gateway.publish('T1', '4')
+    await texts.next()
+    expect(texts.seen.map(({ seq }) => seq)).toEqual([1, 2, 3, 4])
+    const hello = await gateway.peers[1]?.next('Authenticate')
+    expect(hello?.resume).toEqual({ 'chat:T1': { epoch: 'e1', seq: 1 } })
+    expect(gateway.peers[1]?.received).toHaveLength(1)
+  })
+
+  test('says when continuity could not be proven, and goes on from the snapshot', async () => {
+    const { gateway, client } = await setUp()
+    const gaps = watchClient(client, 'gap')
+    const texts = watchClient(client, 'ChatMessage')
+    const snapshots = watchClient(client, 'ChatSubscribed')
+    await client.request(chat)
+    gateway.publish('T1', 'old life')
+    await texts.next()
+    gateway.peers[0]?.cut()
+    gateway.newEpoch('e2')
+    gateway.append('T1', 'new life')
+    expect(await gaps.next()).toEqual({ channel: 'chat:T1', reason: 'not_recovered' })
+    expect(await snapshots.next(({ epoch }) => epoch === 'e2')).toMatchObject({
+      history: [{ text: 'new life' }],
+    })
+    gateway.publish('T1', 'next')
+    expect(await texts.next()).toMatchObject({ epoch: 'e2', seq: 2 })
+  })
+
+  test('says which channel may no longer be seen, and asks for it no more', async () => {
+    const { gateway, client } = await setUp()
+    const lost = watchClient(client, 'lost')
+    await client.request(chat)
+    gateway.override = (peer, message) => {
+      if (message.type !== 'Authenticate') return false
+      peer.send({ type: 'Welcome', userId: 'alice', connectionId: 'c', features: ['acks'] })
+      peer.send({ type: 'Resumed', channels: { 'chat:T1': { recovered: false, error: 'forbidden' } } })
+      return true
+    }
+    gateway.peers[0]?.cut()
+    expect(await lost.next()).toEqual({ channel: 'chat:T1', code: 'forbidden' })
+    expect(client.positions()).toEqual({})
+  })
+
+  test('subscribes again what the server does not name, or when it resumes nothing at all', async () => {
+    const { gateway, client } = await setUp()
+    await client.request(chat)
+    gateway.override = (peer, message) => {
+      if (message.type !== 'Authenticate') return false
+      peer.send({
+        type: 'Welcome',
+        userId: 'alice',
+        connectionId: 'c',
+        ...(gateway.peers.length < 3 && { features: [] }),
+      })
+      if (gateway.peers.length < 3) peer.send({ type: 'Resumed', channels: {} })
+      return true
+    }
+    for (const at of [1, 2]) {
+      const peers = watchClient(client, 'state')
+      gateway.peers[at - 1]?.cut()
+      await peers.next(({ state }) => state === 'open')
+      expect(await gateway.peers[at]?.next('SubscribeChat')).toMatchObject({ since: { epoch: 'e1', seq: 0 } })
+    }
+  })
+
+  test('asks for no channel that was unsubscribed', async () => {
+    const { gateway, client } = await setUp()
+    await client.request(chat)
+    await client.request({ type: 'UnsubscribeChat', tableId: 'T1' })
+    const states = watchClient(client, 'state')
+    gateway.peers[0]?.cut()
+    await states.next(({ state }) => state === 'open')
+    expect(await gateway.peers[1]?.next('Authenticate')).not.toHaveProperty('resume')
+  })
+})
+
+describe('a live channel', () => {
+  test('fetches what is missing and hands everything on in order', async () => {
+    const { gateway, client } = await setUp()
+    const texts = watchClient(client, 'ChatMessage')
+    const gaps = watchClient(client, 'gap')
+    await client.request(chat)
+    gateway.publish('T1', '1')
+    gateway.append('T1', '2')
+    gateway.publish('T1', '3')
+    gateway.publish('T1', '4')
+    await texts.next(({ seq }) => seq === 4)
+    expect(texts.seen.map(({ seq }) => seq)).toEqual([1, 2, 3, 4])
+    expect(gaps.seen).toEqual([{ channel: 'chat:T1', reason: 'hole' }])
+  })
+
+  test('gives up a channel whose missing messages may not be fetched', async () => {
+    const { gateway, client } = await setUp()
+    const lost = watchClient(client, 'lost')
+    await client.request(chat)
+    gateway.override = (peer, { type, id = '' }) => {
+      if (type === 'SubscribeChat') peer.send({ type: 'ChatError', id, tableId: 'T1', reason: 'not_seated' })
+      return type === 'SubscribeChat'
+    }
+    gateway.append('T1', '1')
+    gateway.publish('T1', '2')
+    expect(await lost.next()).toEqual({ channel: 'chat:T1', code: 'not_seated' })
+  })
+
+  test('begins anew after a Reset, and says so', async () => {
+    const { gateway, client } = await setUp()
+    const gaps = watchClient(client, 'gap')
+    const texts = watchClient(client, 'ChatMessage')
+    await client.request(chat)
+    gateway.newEpoch('e2')
+    gateway.peers[0]?.send({ type: 'Reset', channel: 'chat:T1', epoch: 'e2', reason: 'epoch' })
+    for (const text of ['1', '2']) gateway.publish('T1', text)
+    await texts.next(({ epoch, seq }) => epoch === 'e2' && seq === 2)
+    expect(gaps.seen).toEqual([{ channel: 'chat:T1', reason: 'reset' }])
+  })
+
+  test('shows a message once that history held before it was published', async () => {
+    const { gateway, client } = await setUp()
+    const texts = watchClient(client, 'ChatMessage')
+    gateway.append('T1', 'early')
+    await client.request(chat)
+    const twin = gateway.append('T1', 'twin')
+    gateway.peers[0]?.send({ ...twin, message: { ...twin.message, id: 'e1-1' } })
+    gateway.publish('T1', 'next')
+    expect(await texts.next()).toMatchObject({ seq: 3 })
+    expect(texts.seen).toHaveLength(1)
+  })
+})
+
+test('over any order of publishing, losing, cutting and trimming, every message arrives once, in order, or a gap is told', async () => {
+  const steps = array(constantFrom('publish', 'lose', 'cut', 'trim', 'again'), { maxLength: 25 })
+  await assert(
+    asyncProperty(steps, async (script) => {
+      await using scene = await openScene()
+      const { gateway, client } = scene
+      const texts = watchClient(client, 'ChatMessage')
+      const gaps = watchClient(client, 'gap')
+      const states = watchClient(client, 'state')
+      await client.request(chat)
+      let last = gateway.publish('T1', 'first')
+      for (const step of script) {
+        if (step === 'publish') last = gateway.publish('T1', step)
+        else if (step === 'lose') last = gateway.append('T1', step)
+        else if (step === 'again') gateway.sendAll(last)
+        else if (step === 'trim') gateway.oldest = last.seq ?? 1
+        else {
+          gateway.peers.at(-1)?.cut()
+          await states.next(({ state }) => state === 'open')
+          await client.request({ type: 'Ping' })
+        }
+      }
+      await client.request({ type: 'Ping' })
+      last = gateway.publish('T1', 'last')
+      if (texts.seen.at(-1)?.seq !== last.seq) await texts.next(({ seq }) => seq === last.seq)
+      const seqs = texts.seen.map(({ seq = 0 }) => seq)
+      expect(seqs).toEqual([...new Set(seqs)].sort((a, b) => a - b))
+      if (!gaps.seen.some(({ reason }) => reason === 'not_recovered'))
+        expect(seqs).toEqual(Array.from({ length: last.seq ?? 0 }, (_, n) => n + 1))
+    }),
+    { numRuns: 40 },
+  )
+})
