@@ -200,8 +200,7 @@ export function loadConfig(env: Environment): Config {
 export function configTable(): string {
   const rows = Object.entries(schema.shape).map(([name, setting]) => {
     const fallback: unknown = setting.safeParse(undefined).data
-    const shown =
-      fallback === undefined ? '–' : `\`${Array.isArray(fallback) ? fallback.join(',') : String(fallback)}\``
+    const shown = fallback === undefined ? '–' : `\`${JSON.stringify(fallback).replaceAll(/["[\]]/g, '')}\``
     return `| \`${name}\` | ${shown} | ${setting.description ?? ''} |`
   })
   return ['| variable | default | meaning |', '| --- | --- | --- |', ...rows].join('\n')

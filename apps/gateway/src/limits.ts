@@ -44,7 +44,7 @@ export interface Limits {
   readonly countFailedLogin: (address: string) => void
   readonly afterAuth: RequestHandler
   readonly socket: Limit
-  close(): Promise<void>
+  close(): void
 }
 
 function policiesOf(config: Config): readonly Policy[] {
@@ -136,9 +136,9 @@ export function createLimits({ config, redis, addressOf, liveInstances, onEvent 
       }
       return { retryAfterMs: Math.max(1, decision.retryAfterMs) }
     },
-    async close() {
+    close() {
       for (const limiter of [http, ws, logins]) limiter.close()
-      await store.close()
+      store.close()
       memory.close()
     },
   }

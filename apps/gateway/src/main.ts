@@ -1,22 +1,46 @@
 /** One gateway process: settings from the environment, start, signals, exit code. */
 import { randomUUID } from 'node:crypto'
 import { createLogger } from '@gw/observability/logger'
+import { createMetrics } from '@gw/observability/metrics'
+import { startTracing } from '@gw/observability/tracing'
 import { ConfigError, loadConfig } from './config.ts'
 import { createGateway } from './server.ts'
+
+const serviceVersion = '0.1.0'
 
 async function run(): Promise<void> {
   const config = loadConfig(process.env)
   const instanceId = config.INSTANCE_ID ?? randomUUID()
-  const logger = createLogger({ service: 'gateway', instanceId, level: config.LOG_LEVEL })
-  const gateway = createGateway({ config, instanceId, logger })
+  const redact = { fields: ['card', 'cards'] }
+  const logger = createLogger({ service: 'gateway', instanceId, level: config.LOG_LEVEL, redact })
+  const metrics = createMetrics({ logLinesDropped: logger.dropped })
+  const endpoint = config.OTEL_EXPORTER_OTLP_ENDPOINT
+  const tracing = startTracing({
+    serviceName: 'gateway-service',
+    serviceVersion,
+    instanceId,
+    endpoint: endpoint ?? '',
+    disabled: config.OTEL_SDK_DISABLED || endpoint === undefined,
+    sampleRatio: config.OTEL_TRACES_SAMPLER_ARG,
+    redact,
+    onDrop: ({ reason, count }) => metrics.spansDropped.inc({ reason }, count),
+  })
+  const gateway = createGateway({ config, instanceId, logger, metrics })
   let stopping = false
+
+  async function end(): Promise<void> {
+    await gateway.stop()
+    await tracing.shutdown(1000)
+    logger.info('stopped')
+    await logger.flush(500)
+  }
 
   const stop = (signal: string): void => {
     // A second signal means now.
     if (stopping) process.exit(1)
     stopping = true
     logger.info('stopping', { signal })
-    gateway.stop().then(
+    end().then(
       () => process.exit(0),
       (error: unknown) => {
         logger.error('stop_failed', { err: error })

@@ -1,6 +1,6 @@
 /** The channels of the fleet: kept in Redis for all instances, or in memory for one. */
 import { createMemoryBroker, type Broker, type BrokerEvent, type ChannelClass } from '@gw/pubsub'
-import { createRedisBroker } from '@gw/pubsub/redis'
+import { createIngest, createRedisBroker } from '@gw/pubsub/redis'
 import type { RedisClients } from './redis.ts'
 import { parseIngestEnvelope } from './services/ingest-envelope.ts'
 
@@ -42,9 +42,20 @@ export function createMessaging({ redis, prefix, instanceId, onEvent }: Messagin
     classes: channelClasses,
     onEvent,
   })
+  const ingest = createIngest({
+    client: redis.commands,
+    channel: ingestChannel,
+    broker,
+    parse(raw) {
+      const publication = parseIngestEnvelope(raw)
+      return publication?.sourceId === instanceId ? undefined : publication
+    },
+    onEvent,
+  })
   return {
     broker,
     async close() {
+      ingest.close()
       await broker.close()
     },
   }

@@ -15,22 +15,25 @@ import type { SessionEvent } from './ws/session.ts'
 import type { UpgradeRefusal } from './ws/upgrade.ts'
 
 export interface Observer {
-  onSession(event: SessionEvent): void
-  onClosed(session: ClientSession, close: { readonly code: number; readonly durationMs: number }): void
-  onUpgradeRefused(reason: UpgradeRefusal): void
-  onBroker(event: BrokerEvent): void
-  onAuth(event: AuthEvent): void
-  onAuthFailure(reason: string): void
-  onCall(call: CallRecord): void
-  onProxied(result: { readonly code: string; readonly seconds: number }): void
-  onRedis(state: 'up' | 'down', error?: unknown): void
-  onSessionEvent(result: SessionEventResult): void
-  onFailure(msg: string, error: unknown, context?: Readonly<Record<string, unknown>>): void
-  onBrokerHealth(health: BrokerHealth): void
-  onLimit(event: RateLimitEvent): void
-  onChat(event: ChatEvent): void
-  onChannelReset(channel: string, reason: string): void
-  onDailyBonus(event: DailyBonusEvent): void
+  readonly onSession: (event: SessionEvent) => void
+  readonly onClosed: (
+    session: ClientSession,
+    close: { readonly code: number; readonly durationMs: number },
+  ) => void
+  readonly onUpgradeRefused: (reason: UpgradeRefusal) => void
+  readonly onBroker: (event: BrokerEvent) => void
+  readonly onAuth: (event: AuthEvent) => void
+  readonly onAuthFailure: (reason: string) => void
+  readonly onCall: (call: CallRecord) => void
+  readonly onProxied: (result: { readonly code: string; readonly seconds: number }) => void
+  readonly onRedis: (state: 'up' | 'down', error?: unknown) => void
+  readonly onSessionEvent: (result: SessionEventResult) => void
+  readonly onFailure: (msg: string, error: unknown, context?: Readonly<Record<string, unknown>>) => void
+  readonly onBrokerHealth: (health: BrokerHealth) => void
+  readonly onLimit: (event: RateLimitEvent) => void
+  readonly onChat: (event: ChatEvent) => void
+  readonly onChannelReset: (channel: string, reason: string) => void
+  readonly onDailyBonus: (event: DailyBonusEvent) => void
 }
 
 const closeLabels = [

@@ -11,9 +11,10 @@ import { RedisRevocationStore } from '@gw/auth/redis'
 import { createChat, MemoryChatStore } from '@gw/chat'
 import { RedisChatStore } from '@gw/chat/redis'
 import { createConnectionRegistry, createHeartbeat, createSubscriptions } from '@gw/connections'
-import { requestContext } from '@gw/observability/http'
+import { currentContext, requestContext } from '@gw/observability/http'
 import type { Logger } from '@gw/observability/logger'
-import { createMetrics, createMetricsServer } from '@gw/observability/metrics'
+import { createMetricsServer, type Metrics } from '@gw/observability/metrics'
+import { injectTraceparent } from '@gw/observability/tracing'
 import { createClientAddress } from '@gw/ratelimit'
 import { rateLimitRedisOptions } from '@gw/ratelimit/redis'
 import { chatChannel, closeCodes, parseChannel, tableChannel } from '@gw/protocol'
@@ -72,6 +73,16 @@ function refuseBrokenRequest(error: Error & { readonly code?: string }, socket: 
   )
 }
 
+/** The trace and request that a call to a backend belongs to. */
+function traceMetadata(): Readonly<Record<string, string>> {
+  const traceparent = injectTraceparent()
+  const requestId = currentContext()?.requestId
+  return {
+    ...(traceparent !== undefined && { traceparent }),
+    ...(requestId !== undefined && { 'x-request-id': requestId }),
+  }
+}
+
 /** How a slow socket is treated on a channel. */
 function channelKindOf(channel: string): ChannelKind {
   return channelClasses.find(({ prefix }) => channel.startsWith(prefix))?.kind ?? 'event'
@@ -81,6 +92,7 @@ export interface GatewayOptions {
   readonly config: Config
   readonly instanceId: string
   readonly logger: Logger
+  readonly metrics: Metrics
 }
 
 /** The ports that the gateway listens on. */
@@ -98,8 +110,7 @@ export interface Gateway {
 }
 
 /** Wires one gateway; nothing listens or connects to a backend before `start`. */
-export function createGateway({ config, instanceId, logger }: GatewayOptions): Gateway {
-  const metrics = createMetrics()
+export function createGateway({ config, instanceId, logger, metrics }: GatewayOptions): Gateway {
   const observer = createObserver({ logger, metrics })
   const addressOf = createClientAddress({ trustedHops: config.TRUST_PROXY_HOPS })
   let draining = false
@@ -139,6 +150,7 @@ export function createGateway({ config, instanceId, logger }: GatewayOptions): G
       notify: config.NOTIFY_SERVICE_URL,
     },
     timeoutMs: config.GRPC_CLIENT_TIMEOUT_MS,
+    metadata: traceMetadata,
     onCall: observer.onCall,
   })
 
@@ -205,6 +217,7 @@ export function createGateway({ config, instanceId, logger }: GatewayOptions): G
       target: config.BALANCE_SERVICE_HTTP_URL,
       timeoutMs: config.PROXY_TIMEOUT_MS,
       dispatcher: proxyDispatcher,
+      headers: traceMetadata,
       onResult: observer.onProxied,
     }),
     routes: [
@@ -326,13 +339,11 @@ export function createGateway({ config, instanceId, logger }: GatewayOptions): G
     await messaging.close()
     await verifier.close()
     await revocations?.close()
-    await limits.close()
+    limits.close()
     await proxyDispatcher.close()
     backends.close()
     redis?.close()
     await metricsServer.close()
-    logger.info('stopped')
-    await logger.flush(500)
   }
 
   let stopped: Promise<void> | undefined

@@ -31,7 +31,9 @@ test('all problems are told at once, each with its variable, none with its value
     CORS_ORIGIN: 'http://ok.example,not an origin',
     GAME_SERVICE_URL: 'game',
   })
-  expect(problems.map((problem) => problem.split(/[.:]/, 1)[0]).sort()).toEqual([
+  expect(
+    problems.map((problem) => problem.split(/[.:]/, 1)[0]).toSorted((a = '', b = '') => a.localeCompare(b)),
+  ).toEqual([
     'CORS_ORIGIN',
     'GAME_SERVICE_URL',
     'HTTP_RATE_LIMIT_MAX',

@@ -6,6 +6,7 @@
  */
 import type { TokenVerifier } from '@gw/auth'
 import { requireAuth } from '@gw/auth/express'
+import { setContext } from '@gw/observability/http'
 import cors from 'cors'
 import express, {
   type ErrorRequestHandler,
@@ -57,6 +58,18 @@ function asGatewayError(error: unknown): unknown {
   return error
 }
 
+/** The access line and everything logged below carry the user. */
+const nameCaller: RequestHandler = (request, _response, next) => {
+  if (request.auth) setContext({ userId: request.auth.subject })
+  next()
+}
+
+/** The metric's label as dashboards know it. */
+const nameProxied: RequestHandler = (_request, response, next) => {
+  response.locals['route'] = '/api/accounts*'
+  next()
+}
+
 /** The express app, without a listener. */
 export function createHttpApp(options: HttpAppOptions): Express {
   const app = express()
@@ -78,8 +91,9 @@ export function createHttpApp(options: HttpAppOptions): Express {
   app.get('/ready', ready(options.readiness))
   app.use(options.limitBeforeAuth)
   app.use(requireAuth(options.verifier, { realm: 'gateway', onRefused: options.onAuthRefused }))
+  app.use(nameCaller)
   app.use(options.limitAfterAuth)
-  app.all(['/api/accounts', '/api/accounts/*path'], options.accountsProxy)
+  app.all(['/api/accounts', '/api/accounts/*path'], nameProxied, options.accountsProxy)
   app.use(express.json({ limit: jsonLimitBytes, strict: true }))
 
   const router = Router({ caseSensitive: false })
@@ -87,6 +101,8 @@ export function createHttpApp(options: HttpAppOptions): Express {
   app.use(router)
 
   app.use((_request, response) => sendError(response, new GatewayError('not_found')))
+  // Express tells error handlers by their four parameters.
+  // oxlint-disable-next-line max-params
   const onError: ErrorRequestHandler = (error, _request, response, _next) =>
     sendError(response, asGatewayError(error))
   app.use(onError)

@@ -131,7 +131,7 @@ export function createProxy(options: ProxyOptions): RequestHandler {
       {
         origin: target,
         path: request.originalUrl,
-        method: request.method as Dispatcher.HttpMethod,
+        method: request.method,
         headers: forwardedHeaders(request, options.headers?.(request) ?? {}),
         body: hasBody ? request : null,
       },

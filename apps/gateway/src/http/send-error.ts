@@ -38,7 +38,7 @@ export function sendError(response: Response, error: unknown, texts: ErrorTexts 
   const requestId = currentContext()?.requestId
   if (row.retryable)
     response.setHeader('Retry-After', Math.max(1, Math.ceil((known.retryAfterMs ?? 1000) / 1000)))
-  response
-    .status(row.http)
-    .json({ error: message, code: backendCode ?? known.code, message, ...(traceId && { traceId }) })
+  const code = backendCode ?? known.code
+  const ids = { ...(requestId && { requestId }), ...(traceId && { traceId }) }
+  response.status(row.http).json({ error: message, code, message, ...ids })
 }

@@ -8,7 +8,6 @@ import type { Reset as ResetMessage } from '@gw/protocol'
 import {
   type Broker,
   type ChannelMessage,
-  PubSubError,
   type Position,
   type Subscriber,
   type Subscription,

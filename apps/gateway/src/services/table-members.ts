@@ -1,6 +1,7 @@
 /** Who sits or watches at a table, and how they are called: what chat asks about its rooms. */
 import type { ChatOptions, ChatUpdate } from '@gw/chat'
 import type { ChatDeleted, ChatMessage } from '@gw/protocol'
+import { GatewayError } from '../errors.ts'
 import type { Backends } from '../grpc/backends.ts'
 import type { Spectators } from './spectators.ts'
 
@@ -18,8 +19,16 @@ export function createTableMembers({
     async isMember({ roomId, userId }) {
       // Whoever has just subscribed is about to be a spectator.
       await spectators.settled(userId, roomId)
-      const { state } = await game.getTableState({ tableId: roomId, userId })
-      return [...(state?.seats ?? []), ...(state?.spectators ?? [])].some((place) => place.userId === userId)
+      try {
+        const { state } = await game.getTableState({ tableId: roomId, userId })
+        return [...(state?.seats ?? []), ...(state?.spectators ?? [])].some(
+          (place) => place.userId === userId,
+        )
+      } catch (error) {
+        // Nobody is a member of a table that isn't there.
+        if (error instanceof GatewayError && error.code === 'not_found') return false
+        throw error
+      }
     },
     async isMuted({ roomId, userId }) {
       return (await game.isMuted({ tableId: roomId, userId })).isMuted

@@ -158,7 +158,7 @@ export function createSockets(options: SocketsOptions): Sockets {
     sessionOf: (connectionId) => sessions.get(connectionId),
     async closeAll(name, timeoutMs) {
       const { code, reason } = closeCodes[name]
-      for (const connection of [...open.values()]) connection.close(code, reason)
+      for (const connection of open.values()) connection.close(code, reason)
       if (open.size > 0) {
         const { promise, resolve } = Promise.withResolvers<void>()
         whenEmpty = resolve

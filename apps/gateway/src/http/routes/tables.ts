@@ -112,27 +112,13 @@ export function tableRoutes({ game, dailyBonus }: TableRoutesOptions): readonly 
   const bare = { params: tableParams, query: nothing, body: nothing, invalid: 'Invalid request' }
   const notFound = 'Table not found'
 
-  const moderate = (
-    word: 'kick' | 'mute' | 'unmute',
-    tableId: string,
-    targetUserId: string,
-    call: RouteCall,
-  ) => {
-    const request = {
-      tableId,
-      ownerId: call.caller.subject,
-      targetUserId,
-      idempotencyKey: call.idempotencyKey,
-    }
-    switch (word) {
-      case 'kick':
-        return game.kickPlayer(request, call.options)
-      case 'mute':
-        return game.mutePlayer(request, call.options)
-      case 'unmute':
-        return game.unmutePlayer(request, call.options)
-    }
-  }
+  const moderate = { kick: game.kickPlayer, mute: game.mutePlayer, unmute: game.unmutePlayer }
+  const byOwner = (tableId: string, targetUserId: string, call: RouteCall) => ({
+    tableId,
+    ownerId: call.caller.subject,
+    targetUserId,
+    idempotencyKey: call.idempotencyKey,
+  })
 
   return [
     route({
@@ -307,7 +293,7 @@ export function tableRoutes({ game, dailyBonus }: TableRoutesOptions): readonly 
       async handle({ params: { tableId }, body: { seatId: seat } }, call) {
         const userId = await userAt(tableId, seat, call)
         if (userId === undefined) throw new GatewayError('not_found', 'Seat not occupied')
-        await moderate('kick', tableId, userId, call)
+        await moderate.kick(byOwner(tableId, userId, call), call.options)
         const { state } = await game.getTableState({ tableId, userId: call.caller.subject }, call.options)
         const tableState = state ? relayJson(TableStateSchema, state) : null
         return { status: 200, body: { tableId, seatId: seat, userId, action: 'kick', tableState } }
@@ -323,7 +309,7 @@ export function tableRoutes({ game, dailyBonus }: TableRoutesOptions): readonly 
       async handle({ params: { tableId }, body: { seatId: seat } }, call) {
         const userId = await userAt(tableId, seat, call)
         if (userId === undefined) throw new GatewayError('not_found', 'Seat not occupied')
-        await moderate('mute', tableId, userId, call)
+        await moderate.mute(byOwner(tableId, userId, call), call.options)
         return { status: 200, body: { tableId, seatId: seat, userId, action: 'mute' } }
       },
     }),
@@ -336,7 +322,7 @@ export function tableRoutes({ game, dailyBonus }: TableRoutesOptions): readonly 
         failure: `Failed to ${word} player`,
         notFound,
         async handle({ params: { tableId }, body: { targetUserId } }, call) {
-          await moderate(word, tableId, targetUserId, call)
+          await moderate[word](byOwner(tableId, targetUserId, call), call.options)
           return { status: 200, body: { ok: true } }
         },
       }),

@@ -1,0 +1,107 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+
+const root = resolve(import.meta.dirname, '../../../..')
+
+/** One JSON line of a process. */
+export interface LogLine {
+  readonly msg: string
+  readonly level: string
+  readonly [field: string]: unknown
+}
+
+export interface AppProcessOptions {
+  readonly app: 'gateway' | 'demo'
+  readonly env: Readonly<Record<string, string>>
+  /** For the first line waited for. Default 20 000. */
+  readonly timeoutMs?: number
+}
+
+/** A real process of an app, run from source with nothing of this process's environment but PATH. */
+export interface AppProcess extends AsyncDisposable {
+  readonly pid: number
+  readonly lines: readonly LogLine[]
+  /** Everything that it wrote, for canary searches. */
+  readonly output: () => string
+  /** The first line with `msg`, also one of the past. */
+  line(msg: string, timeoutMs?: number): Promise<LogLine>
+  /** Sends the signal; resolves with the exit code and signal when the process is gone. */
+  kill(signal: NodeJS.Signals): Promise<{ readonly code: number | null; readonly signal: string | null }>
+  signal(signal: NodeJS.Signals): void
+  readonly exited: Promise<{ readonly code: number | null; readonly signal: string | null }>
+}
+
+function parseLine(text: string): LogLine | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && 'msg' in value ? (value as LogLine) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+async function exitOf(child: ChildProcess) {
+  const [code, signal] = (await once(child, 'exit')) as [number | null, string | null]
+  return { code, signal }
+}
+
+export function startApp({ app, env, timeoutMs = 20_000 }: AppProcessOptions): AppProcess {
+  const main = resolve(root, `apps/${app}/src/main.ts`)
+  const child = spawn(process.execPath, ['--conditions=@gw/source', main], {
+    cwd: root,
+    env: { PATH: process.env['PATH'] ?? '', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const lines: LogLine[] = []
+  const raw: string[] = []
+  const waiting = new Set<(line: LogLine) => void>()
+  const exited = exitOf(child)
+  createInterface({ input: child.stdout }).on('line', (text) => {
+    raw.push(text)
+    const line = parseLine(text)
+    if (!line) return
+    lines.push(line)
+    for (const notify of waiting) notify(line)
+  })
+  createInterface({ input: child.stderr }).on('line', (text) => raw.push(text))
+
+  async function line(msg: string, waitMs = timeoutMs): Promise<LogLine> {
+    const known = lines.find((candidate) => candidate.msg === msg)
+    if (known) return known
+    const { promise, resolve: found, reject } = Promise.withResolvers<LogLine>()
+    const notify = (candidate: LogLine): void => {
+      if (candidate.msg === msg) found(candidate)
+    }
+    const fail = (why: string): void =>
+      reject(new Error(`${app}: ${why} before '${msg}'; last output:\n${raw.slice(-10).join('\n')}`))
+    const late = setTimeout(() => fail(`${waitMs} ms passed`), waitMs)
+    void exited.then(({ code }) => fail(`it exited with ${code}`))
+    waiting.add(notify)
+    try {
+      return await promise
+    } finally {
+      clearTimeout(late)
+      waiting.delete(notify)
+    }
+  }
+
+  return {
+    pid: child.pid ?? -1,
+    lines,
+    output: () => raw.join('\n'),
+    line,
+    exited,
+    signal: (signal) => void child.kill(signal),
+    async kill(signal) {
+      child.kill(signal)
+      return exited
+    },
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode !== null || child.signalCode !== null) return
+      child.kill('SIGKILL')
+      await exited
+    },
+  }
+}

@@ -1,0 +1,156 @@
+import { signToken } from '@gw/testing'
+import { z } from 'zod'
+import { type AppProcess, startApp } from './app-process.ts'
+
+/** At least 32 bytes; of the tests only. */
+export const secret = 'only-for-tests-0123456789-abcdefghijklmnop'
+
+/** A token as the platform's identity provider would give it. */
+export function tokenOf(userId: string, claims: Readonly<Record<string, unknown>> = {}): string {
+  return signToken({ sub: userId, preferred_username: userId, ...claims }, secret)
+}
+
+const demoPorts = z.object({
+  ports: z.object({
+    balanceHttp: z.int(),
+    balance: z.int(),
+    player: z.int(),
+    game: z.int(),
+    event: z.int(),
+    notify: z.int(),
+    control: z.int(),
+  }),
+})
+
+const gatewayPorts = z.object({ port: z.int(), metricsPort: z.int(), internalPort: z.int() })
+
+export interface Demo extends AsyncDisposable {
+  readonly process: AppProcess
+  readonly ports: z.output<typeof demoPorts>['ports']
+  /** Faults on order: see the demo's README. */
+  fault(fault: {
+    readonly service: string
+    readonly method?: string
+    readonly kind: 'delay' | 'error' | 'hang'
+    readonly [option: string]: unknown
+  }): Promise<void>
+  clearFaults(): Promise<void>
+}
+
+export interface GatewayProcess extends AsyncDisposable {
+  readonly process: AppProcess
+  readonly url: string
+  readonly wsUrl: string
+  readonly metricsUrl: string
+  readonly internalPort: number
+  /** Resolves when `/ready` is 200. */
+  ready(timeoutMs?: number): Promise<void>
+  fetch(
+    path: string,
+    options?: {
+      readonly userId?: string
+      readonly method?: string
+      readonly body?: unknown
+      readonly headers?: Readonly<Record<string, string>>
+    },
+  ): Promise<Response>
+}
+
+const freePorts = {
+  BALANCE_HTTP_PORT: '0',
+  BALANCE_GRPC_PORT: '0',
+  PLAYER_GRPC_PORT: '0',
+  GAME_GRPC_PORT: '0',
+  EVENT_GRPC_PORT: '0',
+  NOTIFY_GRPC_PORT: '0',
+  DEMO_CONTROL_PORT: '0',
+}
+
+/** The demo platform as a process of its own, on free ports. */
+export async function startDemo(env: Readonly<Record<string, string>> = {}): Promise<Demo> {
+  const process = startApp({
+    app: 'demo',
+    env: {
+      ...freePorts,
+      JWT_HS256_SECRET: secret,
+      HAND_START_DELAY_MS: '50',
+      NEXT_HAND_DELAY_MS: '50',
+      ...env,
+    },
+  })
+  const { ports } = demoPorts.parse(await process.line('demo_ready'))
+  const faults = `http://127.0.0.1:${ports.control}/faults`
+  const check = async (request: Promise<Response>): Promise<void> => {
+    const response = await request
+    if (!response.ok) throw new Error(`control API: ${response.status} ${await response.text()}`)
+  }
+  return {
+    process,
+    ports,
+    fault: (fault) =>
+      check(
+        fetch(faults, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify(fault),
+        }),
+      ),
+    clearFaults: () => check(fetch(faults, { method: 'DELETE' })),
+    [Symbol.asyncDispose]: () => process[Symbol.asyncDispose](),
+  }
+}
+
+/** Where a gateway finds a demo. */
+export function backendsOf({ ports }: Pick<Demo, 'ports'>): Readonly<Record<string, string>> {
+  return {
+    GAME_SERVICE_URL: `127.0.0.1:${ports.game}`,
+    PLAYER_SERVICE_URL: `127.0.0.1:${ports.player}`,
+    BALANCE_SERVICE_URL: `127.0.0.1:${ports.balance}`,
+    EVENT_SERVICE_URL: `127.0.0.1:${ports.event}`,
+    NOTIFY_SERVICE_URL: `127.0.0.1:${ports.notify}`,
+    BALANCE_SERVICE_HTTP_URL: `127.0.0.1:${ports.balanceHttp}`,
+  }
+}
+
+/** One gateway process on free ports; resolves when it listens, not when it is ready. */
+export async function startGateway(env: Readonly<Record<string, string>> = {}): Promise<GatewayProcess> {
+  const defaults = {
+    HOST: '127.0.0.1',
+    PORT: '0',
+    METRICS_HOST: '127.0.0.1',
+    METRICS_PORT: '0',
+    INTERNAL_PORT: '0',
+    JWT_HS256_SECRET: secret,
+  }
+  const process = startApp({ app: 'gateway', env: { ...defaults, ...env } })
+  const { port, metricsPort, internalPort } = gatewayPorts.parse(await process.line('started'))
+  const url = `http://127.0.0.1:${port}`
+  return {
+    process,
+    url,
+    wsUrl: `ws://127.0.0.1:${port}/ws`,
+    metricsUrl: `http://127.0.0.1:${metricsPort}/metrics`,
+    internalPort,
+    async ready(timeoutMs = 20_000) {
+      const late = AbortSignal.timeout(timeoutMs)
+      for (;;) {
+        const response = await fetch(`${url}/ready`, { signal: late })
+        const body = await response.text()
+        if (response.status === 200) return
+        if (late.aborted) throw new Error(`not ready: ${body}`)
+      }
+    },
+    fetch(path, { userId, method = 'GET', body, headers = {} } = {}) {
+      return fetch(url + path, {
+        method,
+        headers: {
+          ...(userId !== undefined && { authorization: `Bearer ${tokenOf(userId)}` }),
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+          ...headers,
+        },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      })
+    },
+    [Symbol.asyncDispose]: () => process[Symbol.asyncDispose](),
+  }
+}

@@ -1,0 +1,55 @@
+import { connectWs, type TestMessage, type TestWsClient } from '@gw/testing'
+import { parseServerMessage } from '@gw/protocol/schemas'
+import { tokenOf } from './platform.ts'
+
+/** A user on a socket, authenticated. Every message that comes is checked against the wire's schemas. */
+export interface Player extends AsyncDisposable {
+  readonly userId: string
+  readonly socket: TestWsClient
+  send(message: object): void
+  next(type: string | ((message: TestMessage) => boolean), timeoutMs?: number): Promise<TestMessage>
+  /** Sends a request with an id; resolves with the answer that carries it. */
+  ask(message: { readonly type: string; readonly [field: string]: unknown }): Promise<TestMessage>
+  /** Throws when something came that no schema of the wire knows. */
+  assertKnownMessages(): void
+}
+
+let lastId = 0
+
+/** Connects and authenticates with feature `acks`, or as today's web client with `legacy`. */
+export async function connectPlayer(
+  wsUrl: string,
+  userId: string,
+  kind: 'acks' | 'legacy' = 'acks',
+): Promise<Player> {
+  const socket = await connectWs(wsUrl)
+  socket.send({
+    type: 'Authenticate',
+    token: tokenOf(userId),
+    ...(kind === 'acks' && { features: ['acks'] }),
+  })
+  await socket.next('Welcome')
+  return {
+    userId,
+    socket,
+    send: (message) => socket.send(message),
+    next: (type, timeoutMs) => socket.next(type, timeoutMs),
+    ask(message) {
+      const id = `ask-${++lastId}`
+      socket.send({ ...message, id })
+      return socket.next((reply) => reply['id'] === id)
+    },
+    assertKnownMessages() {
+      for (const message of socket.received) {
+        const parsed = parseServerMessage(message)
+        if (!parsed.ok)
+          throw new Error(
+            `${userId} got a message that the wire doesn't know: ${JSON.stringify(message).slice(0, 400)} ${JSON.stringify(parsed.issues)}`,
+          )
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await socket[Symbol.asyncDispose]()
+    },
+  }
+}
