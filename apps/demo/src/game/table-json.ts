@@ -3,8 +3,17 @@ import type { Hand } from '../engine/hand.ts'
 import { buildPots } from '../engine/pots.ts'
 import { type Seat, seatView, type TableState } from './table-state.ts'
 
-/** The broadcast of a table: what clients receive unchanged. camelCase, real numbers, nobody's hole cards. */
+// A broadcast must stay below the 64 KiB that a gateway takes: lists that grow without end get a share of it.
+const maxSpectatorBytes = 24 * 1024
+const maxLobbyBytes = 56 * 1024
+
+/** The broadcast of a table: what clients receive unchanged. camelCase, real numbers, nobody's hole cards, the first 24 kB of spectators. */
 export function tableSnapshot(state: TableState): JsonObject {
+  const spectators = [...state.spectators].map(([userId, at]) => ({
+    userId,
+    status: 'ACTIVE',
+    joinedAt: iso(at),
+  }))
   const tableState = {
     tableId: state.tableId,
     name: state.name,
@@ -14,34 +23,22 @@ export function tableSnapshot(state: TableState): JsonObject {
     hand: state.hand ? handJson(state.hand, state.tableId) : null,
     version: state.version,
     seats: state.seats.map((seat) => seatJson(state, seat)),
-    spectators: [...state.spectators].map(([userId, joinedAt]) => ({
-      userId,
-      status: 'ACTIVE',
-      joinedAt: iso(joinedAt),
-    })),
+    spectators: fitting(spectators, maxSpectatorBytes),
     updatedAt: iso(state.updatedAt),
     button: state.button,
   }
   return { type: 'TableSnapshot', tableState }
 }
 
-/** The broadcast of the lobby. */
+/** The broadcast of the lobby: as many tables as 56 kB hold, those with players before the empty ones. */
 export function lobbyUpdate(tables: readonly TableState[]): JsonObject {
   const summaries = tables.map((state) => {
-    const { tableId, name, ownerId, config, seatsTaken, occupiedSeatIds, inProgress, spectatorCount } =
-      tableSummary(state)
-    return {
-      tableId,
-      name,
-      ownerId,
-      config: { ...config },
-      seatsTaken,
-      occupiedSeatIds,
-      inProgress,
-      spectatorCount,
-    }
+    const summary = tableSummary(state)
+    return { ...summary, config: { ...summary.config } }
   })
-  return { type: 'LobbyTablesUpdated', tables: summaries }
+  const isTaken = (summary: { readonly seatsTaken: number }): boolean => summary.seatsTaken > 0
+  const inOrder = [...summaries.filter(isTaken), ...summaries.filter((summary) => !isTaken(summary))]
+  return { type: 'LobbyTablesUpdated', tables: fitting(inOrder, maxLobbyBytes) }
 }
 
 /** What the lobby shows of a table. */
@@ -57,6 +54,13 @@ export function tableSummary(state: TableState) {
     inProgress: state.hand !== null,
     spectatorCount: state.spectators.size,
   }
+}
+
+/** The first items whose JSON has at most `maxBytes` together. */
+function fitting<T>(items: readonly T[], maxBytes: number): T[] {
+  let bytes = 0
+  const end = items.findIndex((item) => (bytes += Buffer.byteLength(JSON.stringify(item)) + 1) > maxBytes)
+  return end === -1 ? [...items] : items.slice(0, end)
 }
 
 function seatJson(state: TableState, seat: Seat): JsonObject {
