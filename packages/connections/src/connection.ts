@@ -1,5 +1,10 @@
-import type { Frame } from './frame.ts'
-import { encodeFrame } from './frame.ts'
+/**
+ * One socket with bounded queues both ways. About 280 lines: it is one state machine, and its parts share the state.
+ *
+ *   open ──close()──▶ onClosing ▶ flush ▶ close frame ──▶ closing ──answer, or 5 s──▶ closed ▶ onClose
+ *     └──the peer closes, or the network is lost──▶ onClosing ──────────────────────▶ closed ▶ onClose
+ */
+import { encodeFrame, type Frame } from './frame.ts'
 import { InboundQueue } from './inbound-queue.ts'
 import {
   defaultOutboundLimits,
@@ -9,6 +14,7 @@ import {
   type SendResult,
 } from './outbound-queue.ts'
 import type { SocketLike } from './socket-like.ts'
+import { WriteTurn } from './write-turn.ts'
 
 /** Whose connection it is. */
 export interface ConnectionIdentity {
@@ -22,15 +28,21 @@ export interface ConnectionClose {
   readonly initiator: 'local' | 'peer' | 'network'
 }
 
-/** What a connection tells its owner. */
+/** What a connection tells its owner. What the owner's own callbacks throw comes back as an `error`. */
 export type ConnectionEvent =
-  | { readonly type: 'error'; readonly stage: 'socket' | 'handler'; readonly error: unknown }
+  | {
+      readonly type: 'error'
+      readonly stage: 'socket' | 'handler' | 'close' | 'write'
+      readonly error: unknown
+    }
   | { readonly type: 'reading'; readonly paused: boolean }
   | { readonly type: 'too_slow'; readonly bufferedBytes: number }
 
 export interface ConnectionOptions {
   readonly id: string
   readonly socket: SocketLike
+  /** Canonical client address, for the registry's cap. */
+  readonly remoteAddress?: string
   /** Messages that may wait for the handler before reading stops. Default 64. */
   readonly maxInbound?: number
   /** Their bytes. Default 256 KiB. */
@@ -40,27 +52,37 @@ export interface ConnectionOptions {
   readonly closeTimeoutMs?: number
   /** Called in order, one at a time: the next message waits for the promise. */
   readonly onMessage: (data: Buffer, isBinary: boolean) => void | Promise<void>
-  /** Called once, when the socket is gone. */
+  /**
+   * Called once, as soon as the end begins: leave registry and channels here. When the end is ours the connection still
+   * sends, and what is sent here goes out before the close frame.
+   */
+  readonly onClosing?: (close: ConnectionClose) => void
+  /** Called once, when the socket is gone: forget the connection in the store here. */
   readonly onClose: (close: ConnectionClose) => void
   readonly onEvent?: (event: ConnectionEvent) => void
+  /** ms since 1970. Default `Date.now`. */
+  readonly now?: () => number
 }
 
-/** One socket with bounded queues both ways. */
-export interface Connection {
+/** One socket. Every method may be called in every state; after the end they do nothing. */
+export interface Connection<Identity extends ConnectionIdentity = ConnectionIdentity> {
   readonly id: string
-  /** Set once, when it is known. */
-  identity: ConnectionIdentity | undefined
+  /** Set once, when it is known; a second time throws a TypeError. */
+  identity: Identity | undefined
   readonly state: 'open' | 'closing' | 'closed'
-  /** Of the last ping, in ms. */
+  readonly openedAtMs: number
+  readonly remoteAddress: string | undefined
+  /** Round trip of the last ping, in ms. */
   readonly rttMs: number | undefined
-  /** Not yet on the wire. */
+  /** Bytes that the network has not taken yet. */
   readonly bufferedBytes: number
   /** Never blocks. All frames of one event-loop turn leave in one write. */
   send(frame: Frame, options?: SendOptions): SendResult
-  sendText(text: string): SendResult
-  /** Sends a protocol ping; `isAlive` turns false until the pong. */
+  /** Encodes for this connection alone; to several, send one frame. */
+  sendText(text: string, options?: SendOptions): SendResult
+  /** A protocol ping; `isAlive` turns false until anything comes back. */
   ping(): void
-  /** Whether the last ping was answered. */
+  /** False while a ping is unanswered. True while we don't read: an answer could not be seen. */
   readonly isAlive: boolean
   /** Flushes, then the closing handshake. Idempotent: the first call counts. */
   close(code: number, reason: string): void
@@ -72,47 +94,42 @@ export interface Connection {
 export const tooSlow: Readonly<{ code: number; reason: string }> = { code: 4008, reason: 'too_slow' }
 
 /** Starts to listen on `socket`. */
-export function createConnection(options: ConnectionOptions): Connection {
-  return new SocketConnection(options)
+export function createConnection<Identity extends ConnectionIdentity = ConnectionIdentity>(
+  options: ConnectionOptions,
+): Connection<Identity> {
+  return new SocketConnection<Identity>(options)
 }
 
-// Frames of one turn leave together: one list for all connections, one timer for the list.
-let dirty: SocketConnection[] = []
+// The event loop is one for the process, and so is the list of who writes at the end of its turn.
+const turn = new WriteTurn()
+const plain: SendOptions = {}
 
-function flushDirty(): void {
-  const connections = dirty
-  dirty = []
-  for (const connection of connections) connection.flush()
-}
-
-class SocketConnection implements Connection {
+class SocketConnection<Identity extends ConnectionIdentity> implements Connection<Identity> {
   readonly id: string
+  readonly openedAtMs: number
   readonly #options: ConnectionOptions
   readonly #socket: SocketLike
   readonly #limits: OutboundLimits
   readonly #inbound: InboundQueue
   readonly #outbound = new OutboundQueue()
-  #identity: ConnectionIdentity | undefined
+  #identity: Identity | undefined
   #state: 'open' | 'closing' | 'closed' = 'open'
+  #end: ConnectionClose | undefined
   #isDirty = false
-  #initiator: ConnectionClose['initiator'] = 'network'
-  #pingedAt: number | undefined
+  #isReading = true
+  #isAlive = true
+  #pingedAtMs: number | undefined
   #rttMs: number | undefined
   #drainTimer: NodeJS.Timeout | undefined
   #closeTimer: NodeJS.Timeout | undefined
 
   constructor(options: ConnectionOptions) {
-    const {
-      id,
-      socket,
-      maxInbound = 64,
-      maxInboundBytes = 262_144,
-      outbound = defaultOutboundLimits,
-    } = options
-    this.id = id
+    const { socket, maxInbound = 64, maxInboundBytes = 262_144 } = options
+    this.id = options.id
+    this.openedAtMs = (options.now ?? Date.now)()
     this.#options = options
     this.#socket = socket
-    this.#limits = outbound
+    this.#limits = options.outbound ?? defaultOutboundLimits
     this.#inbound = new InboundQueue({
       maxMessages: maxInbound,
       maxBytes: maxInboundBytes,
@@ -122,6 +139,7 @@ class SocketConnection implements Connection {
     })
     socket.listen({
       onMessage: (data, isBinary) => {
+        this.#isAlive = true
         if (this.#state === 'open') this.#inbound.push({ data, isBinary })
       },
       onPong: () => this.#ponged(),
@@ -131,11 +149,11 @@ class SocketConnection implements Connection {
     })
   }
 
-  get identity(): ConnectionIdentity | undefined {
+  get identity(): Identity | undefined {
     return this.#identity
   }
 
-  set identity(identity: ConnectionIdentity | undefined) {
+  set identity(identity: Identity | undefined) {
     if (this.#identity !== undefined) throw new TypeError('The identity of a connection is set once')
     this.#identity = identity
   }
@@ -144,125 +162,171 @@ class SocketConnection implements Connection {
     return this.#state
   }
 
+  get remoteAddress(): string | undefined {
+    return this.#options.remoteAddress
+  }
+
   get rttMs(): number | undefined {
     return this.#rttMs
   }
 
   get isAlive(): boolean {
-    return this.#pingedAt === undefined
+    return this.#isAlive || !this.#isReading
   }
 
   get bufferedBytes(): number {
     return this.#outbound.bytes + this.#socket.bufferedBytes
   }
 
-  send(frame: Frame, { kind = 'event', key }: SendOptions = {}): SendResult {
+  send(frame: Frame, options: SendOptions = plain): SendResult {
     if (this.#state !== 'open') return 'closed'
-    const total = this.bufferedBytes + frame.length
-    if (total <= this.#limits.softBytes && !this.#outbound.isHolding) {
-      this.#outbound.addToTurn(frame)
-      this.#markDirty()
-      return 'sent'
-    }
-    return this.#sendUnderPressure(frame, kind, key)
+    if (this.#outbound.isHolding || this.bufferedBytes + frame.length > this.#limits.softBytes)
+      return this.#sendUnderPressure(frame, options)
+    this.#addToTurn(frame)
+    return 'sent'
   }
 
-  sendText(text: string): SendResult {
-    return this.send(encodeFrame(text))
+  sendText(text: string, options?: SendOptions): SendResult {
+    return this.#state === 'open' ? this.send(encodeFrame(text), options) : 'closed'
   }
 
   ping(): void {
     if (this.#state !== 'open') return
-    this.#pingedAt ??= performance.now()
+    this.#isAlive = false
+    this.#pingedAtMs = (this.#options.now ?? Date.now)()
     this.#socket.ping()
   }
 
   close(code: number, reason: string): void {
-    if (this.#state !== 'open') return
+    if (this.#state !== 'open' || !this.#begin({ code, reason, initiator: 'local' })) return
     this.flush()
+    this.#write(this.#outbound.takeHeld())
     this.#state = 'closing'
-    this.#initiator = 'local'
+    clearTimeout(this.#drainTimer)
     this.#inbound.close()
+    // The peer's answer must be read, also when its messages no longer were.
     this.#socket.resume()
-    this.#closeTimer = setTimeout(() => this.terminate(), this.#options.closeTimeoutMs ?? 5000)
+    this.#closeTimer = setTimeout(() => this.#socket.terminate(), this.#options.closeTimeoutMs ?? 5000)
     this.#socket.close(code, reason)
   }
 
   terminate(): void {
     if (this.#state === 'closed') return
-    if (this.#state === 'open') this.#initiator = 'local'
-    this.#state = 'closing'
+    if (this.#begin({ code: 1006, reason: '', initiator: 'local' })) this.#state = 'closing'
     this.#socket.terminate()
   }
 
   /** Hands this turn's frames to the socket. */
   flush(): void {
     this.#isDirty = false
-    const frames = this.#outbound.takeTurn()
-    if (frames.length > 0 && this.#state === 'open') this.#socket.write(frames)
+    this.#write(this.#outbound.takeTurn())
   }
 
-  #markDirty(): void {
+  #addToTurn(frame: Frame): void {
+    this.#outbound.addToTurn(frame)
     if (this.#isDirty) return
     this.#isDirty = true
-    if (dirty.push(this) === 1) setImmediate(flushDirty)
+    turn.add(this)
   }
 
-  #sendUnderPressure(
-    frame: Frame,
-    kind: 'event' | 'state' | 'ephemeral',
-    key: string | undefined,
-  ): SendResult {
+  #write(frames: readonly Frame[]): void {
+    const [first] = frames
+    if (first === undefined || this.#state !== 'open') return
+    try {
+      this.#socket.write(frames.length === 1 ? first : turn.join(frames))
+    } catch (error) {
+      // One broken socket must not keep the others of its turn from theirs.
+      this.#options.onEvent?.({ type: 'error', stage: 'write', error })
+      this.terminate()
+    }
+    if (this.#socket.bufferedBytes > this.#limits.softBytes) this.#watchDrain()
+  }
+
+  #sendUnderPressure(frame: Frame, { kind = 'event', key }: SendOptions): SendResult {
+    if (this.#isDirty) this.#write(this.#outbound.takeTurn())
+    const { softBytes, hardBytes } = this.#limits
+    const waiting = this.#socket.bufferedBytes
+    // The turn's frames may have been all that waited; and an idle socket takes a frame of any size.
+    if (!this.#outbound.isHolding && (waiting === 0 || waiting + frame.length <= softBytes)) {
+      this.#addToTurn(frame)
+      return 'sent'
+    }
     if (kind === 'ephemeral') return 'dropped'
-    this.flush()
     const conflated = this.#outbound.hold(frame, kind === 'state' ? key : undefined)
-    const { bufferedBytes } = this
-    if (bufferedBytes > this.#limits.hardBytes) {
-      this.#tooSlow(bufferedBytes)
+    if (this.bufferedBytes > hardBytes) {
+      this.#closeTooSlow()
       return 'closed'
     }
-    this.#drainTimer ??= setTimeout(() => this.#tooSlow(this.bufferedBytes), this.#limits.drainTimeoutMs)
+    this.#watchDrain()
     return conflated ? 'conflated' : 'queued'
   }
 
-  #drained(): void {
-    if (!this.#outbound.isHolding || this.#state !== 'open') return
-    clearTimeout(this.#drainTimer)
-    this.#drainTimer = undefined
-    this.#socket.write(this.#outbound.takeHeld())
+  #watchDrain(): void {
+    if (this.#state === 'open')
+      this.#drainTimer ??= setTimeout(() => this.#closeTooSlow(), this.#limits.drainTimeoutMs)
   }
 
-  #tooSlow(bufferedBytes: number): void {
+  #drained(): void {
+    clearTimeout(this.#drainTimer)
+    this.#drainTimer = undefined
+    // In portions: what stays here can still be conflated.
+    while (this.#state === 'open' && this.#outbound.isHolding && this.#socket.bufferedBytes === 0)
+      this.#write(this.#outbound.takeHeld(this.#limits.softBytes))
+    if (this.#outbound.isHolding) this.#watchDrain()
+  }
+
+  #closeTooSlow(): void {
     if (this.#state !== 'open') return
-    this.#options.onEvent?.({ type: 'too_slow', bufferedBytes })
-    // What waits is not worth sending: a peer that doesn't read would keep it for ever.
-    this.#outbound.takeTurn()
-    this.#outbound.takeHeld()
+    this.#options.onEvent?.({ type: 'too_slow', bufferedBytes: this.bufferedBytes })
+    // What waits is not sent any more: it would only keep the close frame from the peer.
+    this.#outbound.clear()
     this.close(tooSlow.code, tooSlow.reason)
   }
 
   #setReading(reading: boolean): void {
     if (this.#state !== 'open') return
-    if (reading) this.#socket.resume()
-    else this.#socket.pause()
+    this.#isReading = reading
+    if (reading) {
+      // Its answer to a ping may be among what was not read.
+      this.#isAlive = true
+      this.#socket.resume()
+    } else this.#socket.pause()
     this.#options.onEvent?.({ type: 'reading', paused: !reading })
   }
 
   #ponged(): void {
-    if (this.#pingedAt === undefined) return
-    this.#rttMs = performance.now() - this.#pingedAt
-    this.#pingedAt = undefined
+    this.#isAlive = true
+    if (this.#pingedAtMs === undefined) return
+    this.#rttMs = Math.max(0, (this.#options.now ?? Date.now)() - this.#pingedAtMs)
+    this.#pingedAtMs = undefined
+  }
+
+  /** The one beginning of the end; false when it has begun before. */
+  #begin(end: ConnectionClose): boolean {
+    if (this.#end !== undefined) return false
+    this.#end = end
+    this.#guard(() => this.#options.onClosing?.(end))
+    return true
   }
 
   #closed(code: number, reason: string): void {
     if (this.#state === 'closed') return
-    const initiator = this.#state === 'closing' ? this.#initiator : code === 1006 ? 'network' : 'peer'
+    // Before the owner hears of it: to a socket that is gone nothing can be sent.
     this.#state = 'closed'
     clearTimeout(this.#drainTimer)
     clearTimeout(this.#closeTimer)
     this.#inbound.close()
-    this.#outbound.takeTurn()
-    this.#outbound.takeHeld()
-    this.#options.onClose({ code, reason, initiator })
+    this.#begin({ code, reason, initiator: code === 1006 ? 'network' : 'peer' })
+    this.#outbound.clear()
+    const initiator = this.#end?.initiator ?? 'network'
+    this.#guard(() => this.#options.onClose({ code, reason, initiator }))
+  }
+
+  #guard(call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      this.#options.onEvent?.({ type: 'error', stage: 'close', error })
+    }
   }
 }

@@ -1,28 +1,31 @@
 import type { Connection } from './connection.ts'
 
 export interface HeartbeatOptions {
-  /** Time between two pings of a connection, in ms; one that hasn't answered by the next is dead. Default 12 000. */
+  /** Time between two pings of a connection, in ms. Default 25 000. */
   readonly intervalMs?: number
+  /** Time to answer, in ms, less than `intervalMs`. Default a fifth of it: dead peers are gone within 30 s. */
+  readonly timeoutMs?: number
   /** Runs `step` every `ms`; returns the way to stop. Default: one timer that doesn't keep the process alive. */
   readonly schedule?: (step: () => void, ms: number) => () => void
   /** 0 to 1, for the phase of a connection. Default `Math.random`. */
   readonly random?: () => number
-  /** A connection that didn't answer; it is terminated. */
+  /** A connection that didn't answer; it is terminated right after. */
   readonly onDead?: (connection: HeartbeatTarget) => void
 }
 
 /** What the heartbeat uses of a connection. */
 export type HeartbeatTarget = Pick<Connection, 'id' | 'isAlive' | 'ping' | 'terminate'>
 
-/** Pings all connections by one timer; dead ones are noticed within two intervals. */
+/** Pings all connections by one timer. */
 export interface Heartbeat {
+  /** Again for the same id: nothing happens. */
   add(connection: HeartbeatTarget): void
-  remove(connection: HeartbeatTarget): void
+  remove(connection: Pick<HeartbeatTarget, 'id'>): void
   readonly size: number
   close(): void
 }
 
-const slots = 64
+const slots = 100
 
 function every(step: () => void, ms: number): () => void {
   const timer = setInterval(step, ms).unref()
@@ -30,35 +33,46 @@ function every(step: () => void, ms: number): () => void {
 }
 
 /**
- *   wheel of 64 slots: [ A D ][ ][ B ][ C ] …     one slot each intervalMs / 64: its connections are pinged,
- *                        ▲ random phase           those that left the last ping unanswered are ended
+ * A timer wheel with two hands: connections sit at a random place of it, are pinged as the first hand passes and judged
+ * as the second one does, `timeoutMs` later. A turn takes `intervalMs`.
+ *
+ *   [ A D ][   ][ B ][   ][ C ] …
+ *      ▲ judged         ▲ pinged   ─▶
+ *
+ * Throws a TypeError for times that make no sense.
  */
 export function createHeartbeat(options: HeartbeatOptions = {}): Heartbeat {
-  const { intervalMs = 12_000, schedule = every, random = Math.random } = options
+  const { intervalMs = 25_000, schedule = every, random = Math.random } = options
+  const { timeoutMs = intervalMs / 5 } = options
+  if (!(intervalMs > 0 && timeoutMs > 0 && timeoutMs < intervalMs))
+    throw new TypeError('A heartbeat needs 0 < timeoutMs < intervalMs')
   const wheel = Array.from({ length: slots }, () => new Set<HeartbeatTarget>())
-  const slotOf = new Map<string, Set<HeartbeatTarget>>()
+  const slotOf = new Map<string, { readonly slot: Set<HeartbeatTarget>; readonly target: HeartbeatTarget }>()
+  const behind = Math.min(slots - 1, Math.max(1, Math.ceil((timeoutMs / intervalMs) * slots)))
   let hand = 0
+
   const stop = schedule(() => {
     hand = (hand + 1) % slots
-    for (const connection of wheel[hand] ?? []) {
-      if (connection.isAlive) connection.ping()
-      else {
+    // A late timer runs both hands late, so time that the process itself lost is never taken from the peers.
+    for (const connection of wheel[(hand + slots - behind) % slots] ?? [])
+      if (!connection.isAlive) {
         options.onDead?.(connection)
         connection.terminate()
       }
-    }
+    for (const connection of wheel[hand] ?? []) connection.ping()
   }, intervalMs / slots)
 
   return {
-    add(connection) {
+    add(target) {
       const slot = wheel[Math.floor(random() * slots) % slots]
-      if (!slot || slotOf.has(connection.id)) return
-      slot.add(connection)
-      slotOf.set(connection.id, slot)
+      if (slot === undefined || slotOf.has(target.id)) return
+      slot.add(target)
+      slotOf.set(target.id, { slot, target })
     },
-    remove(connection) {
-      slotOf.get(connection.id)?.delete(connection)
-      slotOf.delete(connection.id)
+    remove({ id }) {
+      const place = slotOf.get(id)
+      place?.slot.delete(place.target)
+      slotOf.delete(id)
     },
     get size() {
       return slotOf.size

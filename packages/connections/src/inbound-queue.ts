@@ -35,12 +35,12 @@ export class InboundQueue {
     if (this.#closed) return
     this.#waiting.push(message)
     this.#bytes += message.data.length
+    if (!this.#busy) void this.#run()
     const { maxMessages, maxBytes, onPressure } = this.#options
     if (!this.#full && (this.#waiting.length >= maxMessages || this.#bytes >= maxBytes)) {
       this.#full = true
       onPressure('full')
     }
-    if (!this.#busy) void this.#run()
   }
 
   /** Drops what waits; the handler that runs is left to end. */

@@ -12,6 +12,7 @@ export {
   type ConnectionRegistry,
   type ConnectionRegistryOptions,
   createConnectionRegistry,
+  type RegisterRefusal,
   type RegisterResult,
 } from './connection-registry.ts'
 export {
@@ -23,3 +24,4 @@ export {
 export { createHeartbeat, type Heartbeat, type HeartbeatOptions, type HeartbeatTarget } from './heartbeat.ts'
 export type { OutboundLimits, SendKind, SendOptions, SendResult } from './outbound-queue.ts'
 export type { SocketEvents, SocketLike } from './socket-like.ts'
+export { ConnectionsError, type ConnectionsErrorCode } from './connections-error.ts'

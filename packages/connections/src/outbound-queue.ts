@@ -6,19 +6,22 @@ export type SendKind = 'event' | 'state' | 'ephemeral'
 export interface SendOptions {
   /** Default `event`. */
   readonly kind?: SendKind
-  /** With `state`: messages with the same key replace each other while they wait. */
+  /** With `state`: frames with the same key replace each other while they wait. Without a key nothing is replaced. */
   readonly key?: string
 }
 
-/** What became of a frame: `queued` waits behind others, `conflated` replaced an older one, `overflow` has no room. */
+/**
+ * What became of a frame: `sent` leaves with this turn's write; `queued` waits for a slow reader; `conflated` took the
+ * place of an older one that waited; `dropped` was ephemeral and there is no room; `closed` nobody will get it.
+ */
 export type SendResult = 'sent' | 'queued' | 'conflated' | 'dropped' | 'closed'
 
 export interface OutboundLimits {
-  /** Bytes not yet on the wire from which states are conflated and ephemeral messages dropped. Default 256 KiB. */
+  /** Bytes not yet taken by the network from which states are conflated and ephemeral frames dropped. Default 256 KiB. */
   readonly softBytes: number
-  /** Bytes beyond which the socket is closed as too slow. Default 1 MiB. */
+  /** Bytes beyond which the connection is closed as too slow. Default 1 MiB. */
   readonly hardBytes: number
-  /** Longest time above `softBytes`, in ms. Default 10 000. */
+  /** Longest time above `softBytes` without the socket getting empty, in ms. Default 10 000. */
   readonly drainTimeoutMs: number
 }
 
@@ -28,66 +31,77 @@ export const defaultOutboundLimits: OutboundLimits = {
   drainTimeoutMs: 10_000,
 }
 
-interface Waiting {
-  frame: Frame | undefined
-  readonly key: string | undefined
-}
+const none: readonly Frame[] = []
 
 /**
- * Frames of one socket that were not handed to it yet. Below `softBytes` they leave with the turn; above, they wait here,
- * where a newer state takes the place at the end and the older one goes.
+ * Frames of one connection that its socket doesn't have yet. Without pressure they leave with the turn. Under pressure
+ * they are held, where a newer state goes to the end and the older one goes away.
  */
 export class OutboundQueue {
-  #turn: Frame[] = []
+  #turn: Frame[] | undefined
   #turnBytes = 0
-  #waiting: Waiting[] = []
-  #waitingBytes = 0
-  readonly #byKey = new Map<string, Waiting>()
+  // In order of insertion: a state's key is its own, any other frame's is a number.
+  #held: Map<string | number, Frame> | undefined
+  #heldBytes = 0
+  #heldCount = 0
 
   /** Bytes in the queue. */
   get bytes(): number {
-    return this.#turnBytes + this.#waitingBytes
+    return this.#turnBytes + this.#heldBytes
   }
 
   /** Whether frames wait for the socket to drain. */
   get isHolding(): boolean {
-    return this.#waiting.length > 0
+    return this.#held !== undefined
   }
 
   /** For this turn's write. */
   addToTurn(frame: Frame): void {
-    this.#turn.push(frame)
+    if (this.#turn === undefined) this.#turn = [frame]
+    else this.#turn.push(frame)
     this.#turnBytes += frame.length
-  }
-
-  /** Behind what waits; true when an older state of `key` was replaced. */
-  hold(frame: Frame, key: string | undefined): boolean {
-    const older = key === undefined ? undefined : this.#byKey.get(key)
-    if (older?.frame) {
-      this.#waitingBytes -= older.frame.length
-      older.frame = undefined
-    }
-    const entry: Waiting = { frame, key }
-    this.#waiting.push(entry)
-    this.#waitingBytes += frame.length
-    if (key !== undefined) this.#byKey.set(key, entry)
-    return older !== undefined
   }
 
   /** This turn's frames, once. */
   takeTurn(): readonly Frame[] {
-    const frames = this.#turn
-    this.#turn = []
+    const frames = this.#turn ?? none
+    this.#turn = undefined
     this.#turnBytes = 0
     return frames
   }
 
-  /** What waits, in order, once. */
-  takeHeld(): readonly Frame[] {
-    const frames = this.#waiting.flatMap(({ frame }) => (frame ? [frame] : []))
-    this.#waiting = []
-    this.#waitingBytes = 0
-    this.#byKey.clear()
-    return frames
+  /** Behind what waits; true when an older state of `key` was replaced. */
+  hold(frame: Frame, key?: string): boolean {
+    this.#held ??= new Map()
+    const older = key === undefined ? undefined : this.#held.get(key)
+    if (key !== undefined && older !== undefined) {
+      this.#held.delete(key)
+      this.#heldBytes -= older.length
+    }
+    this.#held.set(key ?? this.#heldCount++, frame)
+    this.#heldBytes += frame.length
+    return older !== undefined
+  }
+
+  /** What waits, oldest first: at least one frame, and more while they fit into `maxBytes`. */
+  takeHeld(maxBytes: number = Infinity): readonly Frame[] {
+    const taken: Frame[] = []
+    let bytes = 0
+    for (const [key, frame] of this.#held ?? []) {
+      if (taken.length > 0 && bytes + frame.length > maxBytes) break
+      taken.push(frame)
+      bytes += frame.length
+      this.#held?.delete(key)
+    }
+    this.#heldBytes -= bytes
+    if (this.#held?.size === 0) this.#held = undefined
+    return taken
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.takeTurn()
+    this.#held = undefined
+    this.#heldBytes = 0
   }
 }

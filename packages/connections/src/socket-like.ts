@@ -3,7 +3,7 @@ export interface SocketEvents {
   /** One whole message. */
   onMessage(data: Buffer, isBinary: boolean): void
   onPong(): void
-  /** What was written has left the process. */
+  /** A write had left bytes waiting (`bufferedBytes` > 0); all of them are with the network now. */
   onDrain(): void
   /** A broken frame or connection; a close follows. */
   onError(error: unknown): void
@@ -15,8 +15,8 @@ export interface SocketEvents {
 export interface SocketLike {
   /** Must be called once, before anything can happen. */
   listen(events: SocketEvents): void
-  /** Queues whole frames behind each other in one write. Does nothing on a socket that is closing. */
-  write(frames: readonly Buffer[]): void
+  /** Writes one or more whole frames. The bytes are shared: never written into. Does nothing on a socket that is closing. */
+  write(frames: Buffer): void
   ping(): void
   /** The closing handshake: what was written goes out first. */
   close(code: number, reason: string): void
@@ -25,6 +25,6 @@ export interface SocketLike {
   /** Stops reading: the peer is slowed down by TCP. */
   pause(): void
   resume(): void
-  /** Bytes that were written and have not left the process. */
+  /** Bytes that were written and that the network has not taken yet. */
   readonly bufferedBytes: number
 }

@@ -11,8 +11,8 @@ interface RawSocket {
 const open = 1
 
 /**
- * Adapts a server-side `WebSocket` without compression. Prebuilt frames are written straight to the socket below, in one
- * write each turn; `ws` keeps the parsing, the pings and the closing handshake.
+ * Adapts a server-side `WebSocket` without compression. Prebuilt frames are written straight to the socket below; `ws`
+ * keeps the parsing, the pings and the closing handshake. Throws a TypeError for a socket that isn't open or compresses.
  */
 export function fromWebSocket(socket: WebSocket): SocketLike {
   const raw = (socket as unknown as RawSocket)._socket
@@ -21,21 +21,30 @@ export function fromWebSocket(socket: WebSocket): SocketLike {
   socket.binaryType = 'nodebuffer'
   // Always listened to: a malformed frame must never end the process, not even before `listen`.
   socket.on('error', () => {})
+  let isBehind = false
+  let onDrain = (): void => {}
+
+  // Not the stream's own `drain`: that one stays silent below its high-water mark.
+  const written = (): void => {
+    if (!isBehind || raw.writableLength > 0) return
+    isBehind = false
+    onDrain()
+  }
 
   return {
     listen(events: SocketEvents) {
+      onDrain = () => events.onDrain()
       socket.on('message', (data, isBinary) => {
         if (Buffer.isBuffer(data)) events.onMessage(data, isBinary)
       })
       socket.on('pong', () => events.onPong())
       socket.on('error', (error) => events.onError(error))
       socket.on('close', (code, reason) => events.onClose(code, reason.toString()))
-      raw.on('drain', () => events.onDrain())
     },
     write(frames) {
       if (socket.readyState !== open) return
-      const [only] = frames
-      if (only !== undefined) raw.write(frames.length === 1 ? only : Buffer.concat(frames))
+      raw.write(frames, written)
+      isBehind = raw.writableLength > 0
     },
     ping() {
       if (socket.readyState === open) socket.ping()

@@ -1,0 +1,275 @@
+import { describe, expect, it } from 'vitest'
+import {
+  type Connection,
+  type ConnectionClose,
+  type ConnectionEvent,
+  type ConnectionOptions,
+  createConnection,
+  encodeFrame,
+} from '@gw/connections'
+import { endOfTurn, FakeSocket } from './fake-socket.ts'
+
+interface Opened {
+  readonly connection: Connection
+  readonly socket: FakeSocket
+  readonly events: ConnectionEvent[]
+  readonly closes: ConnectionClose[]
+}
+
+function open(options: Partial<ConnectionOptions> = {}): Opened {
+  const socket = new FakeSocket()
+  const events: ConnectionEvent[] = []
+  const closes: ConnectionClose[] = []
+  const connection = createConnection({
+    id: 'c',
+    socket,
+    onMessage: () => {},
+    onClose: (close) => closes.push(close),
+    onEvent: (event) => events.push(event),
+    ...options,
+  })
+  return { connection, socket, events, closes }
+}
+
+const limits = { softBytes: 100, hardBytes: 200, drainTimeoutMs: 60_000 }
+/** 20 bytes on the wire. */
+const wide = (text: string): Buffer => encodeFrame(text.padEnd(18, '.'))
+
+describe('inbound', () => {
+  it('hands messages over in order, one at a time, also when a handler is slow or fails', async () => {
+    const log: string[] = []
+    let inside = 0
+    const done = Promise.withResolvers<void>()
+    const { socket, events } = open({
+      async onMessage(data) {
+        expect(++inside).toBe(1)
+        await endOfTurn()
+        log.push(data.toString())
+        inside--
+        if (log.length === 3) done.resolve()
+        if (log.length === 2) throw new Error('broken')
+      },
+    })
+    for (const text of ['a', 'b', 'c']) socket.events.onMessage(Buffer.from(text), false)
+    await done.promise
+    expect(log).toEqual(['a', 'b', 'c'])
+    expect(events).toEqual([{ type: 'error', stage: 'handler', error: new Error('broken') }])
+  })
+
+  it.each([
+    ['messages', { maxInbound: 4 }, 1],
+    ['bytes', { maxInboundBytes: 400 }, 100],
+  ])(
+    'stops reading when its %s are full, and reads on when half of them are done',
+    async (_, options, size) => {
+      const steps: (() => void)[] = []
+      const { socket } = open({
+        ...options,
+        onMessage: () => new Promise<void>((resolve) => void steps.push(resolve)),
+      })
+      for (let at = 0; at < 5; at++) socket.events.onMessage(Buffer.alloc(size), false)
+      expect(socket.calls).toEqual(['pause'])
+      for (let at = 0; at < 5; at++) {
+        steps[at]?.()
+        await endOfTurn()
+        expect(socket.calls).toEqual(at < 2 ? ['pause'] : ['pause', 'resume'])
+      }
+      expect(steps).toHaveLength(5)
+    },
+  )
+
+  it('counts a peer that is not read as alive: its answer could not be seen', () => {
+    const { connection, socket } = open({ maxInbound: 1, onMessage: () => new Promise(() => {}) })
+    connection.ping()
+    expect(connection.isAlive).toBe(false)
+    socket.events.onMessage(Buffer.from('a'), false)
+    expect(connection.isAlive).toBe(true)
+    connection.ping()
+    expect(connection.isAlive).toBe(false)
+    socket.events.onMessage(Buffer.from('b'), false)
+    connection.ping()
+    expect(connection.isAlive).toBe(true)
+  })
+})
+
+describe('outbound', () => {
+  it('joins the frames of one turn in one write, which sockets with the same frames share', async () => {
+    const opened = [open(), open(), open()]
+    const frames = ['a', 'b', 'c'].map((text) => encodeFrame(text))
+    for (const frame of frames)
+      for (const { connection } of opened) expect(connection.send(frame)).toBe('sent')
+    opened[2]?.connection.sendText('d')
+    await endOfTurn()
+    expect(opened.map(({ socket }) => socket.texts)).toEqual([
+      ['a', 'b', 'c'],
+      ['a', 'b', 'c'],
+      ['a', 'b', 'c', 'd'],
+    ])
+    expect(opened.map(({ socket }) => socket.written.length)).toEqual([1, 1, 1])
+    expect(opened[0]?.socket.written[0]).toBe(opened[1]?.socket.written[0])
+  })
+
+  it('under pressure holds events, replaces states of one key and drops what is ephemeral', async () => {
+    const { connection, socket } = open({ outbound: limits })
+    socket.isFast = false
+    for (let at = 0; at < 5; at++) expect(connection.send(wide(`e${at}`))).toBe('sent')
+    await endOfTurn()
+    expect(connection.send(wide('s1'), { kind: 'state', key: 's' })).toBe('queued')
+    expect(connection.send(wide('e5'))).toBe('queued')
+    expect(connection.send(wide('typing'), { kind: 'ephemeral' })).toBe('dropped')
+    expect(connection.send(wide('s2'), { kind: 'state', key: 's' })).toBe('conflated')
+    expect(connection.bufferedBytes).toBe(140)
+    socket.drain()
+    const heard = socket.texts.map((text) => text.replaceAll('.', ''))
+    expect(heard).toEqual(['e0', 'e1', 'e2', 'e3', 'e4', 'e5', 's2'])
+    socket.drain()
+    expect(connection.bufferedBytes).toBe(0)
+    expect(connection.send(wide('e6'))).toBe('sent')
+  })
+
+  it('sends a frame of any size on an idle socket', async () => {
+    const { connection, socket } = open({ outbound: limits })
+    expect(connection.send(encodeFrame('x'.repeat(5000)))).toBe('sent')
+    expect(connection.send(encodeFrame('y'))).toBe('sent')
+    await endOfTurn()
+    expect(socket.texts).toEqual(['x'.repeat(5000), 'y'])
+  })
+
+  it('sends a burst larger than every bound to a peer that takes it', async () => {
+    const { connection, socket } = open({ outbound: limits })
+    for (let at = 0; at < 100; at++) expect(connection.send(wide(String(at)))).toBe('sent')
+    await endOfTurn()
+    expect(socket.texts).toHaveLength(100)
+  })
+
+  it('closes with 4008 beyond the hard bound, and keeps nothing', async () => {
+    const { connection, socket, events } = open({ outbound: limits })
+    socket.isFast = false
+    const results = Array.from({ length: 12 }, (_, at) => connection.send(wide(String(at))))
+    await endOfTurn()
+    expect(results).toEqual([...Array(5).fill('sent'), ...Array(5).fill('queued'), 'closed', 'closed'])
+    expect(events).toEqual([{ type: 'too_slow', bufferedBytes: 220 }])
+    expect(socket.calls.at(-1)).toBe('close 4008 too_slow')
+    expect(connection.bufferedBytes).toBe(100)
+  })
+
+  it('closes with 4008 when the socket does not get empty in time', async () => {
+    const { promise, resolve } = Promise.withResolvers<ConnectionEvent>()
+    const { connection, socket } = open({ outbound: { ...limits, drainTimeoutMs: 20 }, onEvent: resolve })
+    socket.isFast = false
+    for (let at = 0; at < 6; at++) connection.send(wide(String(at)))
+    expect(await promise).toEqual({ type: 'too_slow', bufferedBytes: 120 })
+    expect(connection.state).toBe('closing')
+  })
+
+  it('does not let a broken socket keep others of its turn from theirs', async () => {
+    const [broken, fine] = [open(), open()]
+    broken.socket.write = () => {
+      throw new Error('broken')
+    }
+    for (const { connection } of [broken, fine]) connection.sendText('a')
+    await endOfTurn()
+    expect(fine.socket.texts).toEqual(['a'])
+    expect(broken.events).toEqual([{ type: 'error', stage: 'write', error: new Error('broken') }])
+    expect(broken.connection.state).toBe('closed')
+  })
+})
+
+describe('the end', () => {
+  it('goes in order, once: closing, flush, socket, closed', async () => {
+    const order: string[] = []
+    const { connection, socket, closes } = open({
+      onClosing({ code, initiator }) {
+        order.push(`closing ${code} ${initiator}`)
+        connection.sendText('bye')
+        connection.close(1011, 'again')
+      },
+    })
+    connection.sendText('last')
+    connection.close(1012, 'restart')
+    connection.close(1000, 'twice')
+    expect(order).toEqual(['closing 1012 local'])
+    expect(socket.texts).toEqual(['last', 'bye'])
+    expect(socket.calls).toEqual(['write', 'resume', 'close 1012 restart'])
+    expect([connection.state, connection.sendText('late')]).toEqual(['closing', 'closed'])
+    expect(closes).toEqual([])
+    socket.events.onClose(1012, 'restart')
+    socket.events.onClose(1006, '')
+    await endOfTurn()
+    expect(connection.state).toBe('closed')
+    expect(closes).toEqual([{ code: 1012, reason: 'restart', initiator: 'local' }])
+    expect(order).toHaveLength(1)
+  })
+
+  it('flushes what a slow reader was owed', () => {
+    const { connection, socket } = open({ outbound: limits })
+    socket.isFast = false
+    for (let at = 0; at < 7; at++) connection.send(wide(String(at)))
+    connection.close(1001, 'going')
+    expect(socket.texts.map((text) => text.replaceAll('.', ''))).toEqual(['0', '1', '2', '3', '4', '5', '6'])
+  })
+
+  it('terminates a peer that never answers the close', async () => {
+    const { promise, resolve } = Promise.withResolvers<ConnectionClose>()
+    const { connection } = open({ closeTimeoutMs: 10, onClose: resolve })
+    connection.close(1000, '')
+    expect(await promise).toEqual({ code: 1006, reason: '', initiator: 'local' })
+  })
+
+  it.each([
+    [1000, 'peer'],
+    [1006, 'network'],
+  ] as const)('of a socket that closed with %i is the %s’s', (code, initiator) => {
+    const closing: ConnectionClose[] = []
+    const { socket, closes } = open({ onClosing: (close) => closing.push(close) })
+    socket.events.onClose(code, 'gone')
+    expect(closing).toEqual([{ code, reason: 'gone', initiator }])
+    expect(closes).toEqual(closing)
+  })
+
+  it('reports what its owner throws, and closes all the same', () => {
+    const { connection, socket, events } = open({
+      onClosing() {
+        throw new Error('one')
+      },
+      onClose() {
+        throw new Error('two')
+      },
+    })
+    connection.terminate()
+    expect(socket.calls).toEqual(['terminate'])
+    expect(connection.state).toBe('closed')
+    expect(events.map((event) => event.type === 'error' && event.error)).toEqual([
+      new Error('one'),
+      new Error('two'),
+    ])
+  })
+
+  it('drops messages that waited', async () => {
+    const heard: string[] = []
+    const step = Promise.withResolvers<void>()
+    const { connection, socket } = open({
+      async onMessage(data) {
+        heard.push(data.toString())
+        await step.promise
+      },
+    })
+    for (const text of ['a', 'b']) socket.events.onMessage(Buffer.from(text), false)
+    connection.close(1000, '')
+    socket.events.onMessage(Buffer.from('c'), false)
+    step.resolve()
+    await endOfTurn()
+    expect(heard).toEqual(['a'])
+  })
+})
+
+it('keeps identity once, round trip and age', () => {
+  let now = 1000
+  const { connection, socket } = open({ now: () => now })
+  connection.identity = { userId: 'u' }
+  expect(() => (connection.identity = { userId: 'v' })).toThrow(TypeError)
+  connection.ping()
+  now += 7
+  socket.events.onPong()
+  expect([connection.openedAtMs, connection.rttMs, connection.isAlive]).toEqual([1000, 7, true])
+})

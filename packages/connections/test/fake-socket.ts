@@ -1,0 +1,72 @@
+import type { SocketEvents, SocketLike } from '@gw/connections'
+
+/** A socket without a network, as much of one as a connection sees. Bytes wait until the test drains them. */
+export class FakeSocket implements SocketLike {
+  /** What the peer has got. */
+  readonly written: Buffer[] = []
+  readonly calls: string[] = []
+  bufferedBytes = 0
+  /** The peer reads: nothing stays behind. */
+  isFast = true
+  #events: SocketEvents | undefined
+
+  get events(): SocketEvents {
+    if (this.#events === undefined) throw new Error('Nobody listens')
+    return this.#events
+  }
+
+  listen(events: SocketEvents): void {
+    this.#events = events
+  }
+
+  write(frames: Buffer): void {
+    this.calls.push('write')
+    this.written.push(frames)
+    if (!this.isFast) this.bufferedBytes += frames.length
+  }
+
+  ping(): void {
+    this.calls.push('ping')
+  }
+
+  close(code: number, reason: string): void {
+    this.calls.push(`close ${code} ${reason}`)
+  }
+
+  terminate(): void {
+    this.calls.push('terminate')
+    this.events.onClose(1006, '')
+  }
+
+  pause(): void {
+    this.calls.push('pause')
+  }
+
+  resume(): void {
+    this.calls.push('resume')
+  }
+
+  /** The network takes everything. */
+  drain(): void {
+    this.bufferedBytes = 0
+    this.events.onDrain()
+  }
+
+  /** The payloads of all frames that were written, in order. Frames here are shorter than 126 bytes or have a 16-bit length. */
+  get texts(): string[] {
+    const all = Buffer.concat(this.written)
+    const texts: string[] = []
+    for (let at = 0; at < all.length;) {
+      const short = all.readUInt8(at + 1)
+      const [start, length] = short < 126 ? [at + 2, short] : [at + 4, all.readUInt16BE(at + 2)]
+      texts.push(all.toString('utf8', start, start + length))
+      at = start + length
+    }
+    return texts
+  }
+}
+
+/** Resolves behind everything that is due in this turn. */
+export async function endOfTurn(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 6))
+}

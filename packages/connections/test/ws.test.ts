@@ -1,0 +1,223 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { connect, type Socket } from 'node:net'
+import { connectWs } from '@gw/testing'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type WebSocket, WebSocketServer } from 'ws'
+import {
+  type Connection,
+  type ConnectionClose,
+  type ConnectionEvent,
+  type ConnectionOptions,
+  createConnection,
+  encodeFrame,
+} from '@gw/connections'
+import { fromWebSocket } from '@gw/connections/ws'
+
+interface Accepted {
+  readonly connection: Connection
+  readonly socket: WebSocket
+  readonly events: ConnectionEvent[]
+  readonly closed: Promise<ConnectionClose>
+}
+
+let settings: Partial<ConnectionOptions> = {}
+let waiting: ((accepted: Accepted) => void)[] = []
+let close = async (): Promise<void> => {}
+let url = ''
+let port = 0
+
+beforeEach(async () => {
+  const http = createServer()
+  const server = new WebSocketServer({ server: http, maxPayload: 65_536 })
+  server.on('connection', (socket) => {
+    const events: ConnectionEvent[] = []
+    const { promise, resolve } = Promise.withResolvers<ConnectionClose>()
+    const connection = createConnection({
+      id: 'c',
+      socket: fromWebSocket(socket),
+      onMessage: (data) => void connection.sendText(data.toString()),
+      onClose: resolve,
+      onEvent: (event) => events.push(event),
+      ...settings,
+    })
+    waiting.shift()?.({ connection, socket, events, closed: promise })
+  })
+  http.listen(0, '127.0.0.1')
+  await once(http, 'listening')
+  const address = http.address()
+  port = typeof address === 'object' && address !== null ? address.port : 0
+  url = `ws://127.0.0.1:${port}`
+  settings = {}
+  waiting = []
+  close = async () => {
+    for (const socket of server.clients) socket.terminate()
+    http.close()
+    await once(http, 'close')
+  }
+})
+afterEach(async () => close())
+
+function accepted(): Promise<Accepted> {
+  return new Promise((resolve) => waiting.push(resolve))
+}
+
+/** A client that speaks bytes: past the handshake, and reading nothing unless asked to. */
+async function connectRaw(): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1')
+  socket.write(
+    'GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+      'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
+  )
+  socket.on('error', () => {})
+  const [head] = await once(socket, 'data')
+  expect(String(head)).toMatch(/^HTTP\/1\.1 101 /)
+  socket.pause()
+  return socket
+}
+
+describe('fromWebSocket', () => {
+  it('carries messages both ways, and a burst arrives whole and in order', async () => {
+    const peer = accepted()
+    await using client = await connectWs(url)
+    const { connection } = await peer
+    client.send({ type: 'echo' })
+    await client.next('echo')
+    const frames = Array.from({ length: 200 }, (_, at) => encodeFrame(JSON.stringify({ type: 'n', at })))
+    for (const frame of frames) connection.send(frame)
+    connection.send(encodeFrame(JSON.stringify({ type: 'large', text: 'x'.repeat(300_000) })))
+    await client.next('large')
+    const numbers = client.received.filter(({ type }) => type === 'n').map(({ at }) => at)
+    expect(numbers).toEqual(Array.from({ length: 200 }, (_, at) => at))
+  })
+
+  it('keeps the round trip of a ping', async () => {
+    const peer = accepted()
+    await using client = await connectWs(url)
+    const { connection, socket } = await peer
+    connection.ping()
+    expect(connection.isAlive).toBe(false)
+    await once(socket, 'pong')
+    expect(connection.isAlive).toBe(true)
+    expect(connection.rttMs).toBeGreaterThanOrEqual(0)
+    expect(client.ws.readyState).toBe(1)
+  })
+
+  it('closes with code and reason, behind what was sent', async () => {
+    const peer = accepted()
+    await using client = await connectWs(url)
+    const { connection, closed } = await peer
+    connection.sendText('{"type":"last"}')
+    connection.close(4001, 'because')
+    await client.next('last')
+    expect(await client.closed).toEqual({ code: 4001, reason: 'because' })
+    expect(await closed).toEqual({ code: 4001, reason: 'because', initiator: 'local' })
+  })
+
+  it.each([
+    [
+      'the peer',
+      'peer',
+      (client: Awaited<ReturnType<typeof connectWs>>) => client.ws.close(4002, 'mine'),
+      4002,
+    ],
+    ['the network', 'network', (client: Awaited<ReturnType<typeof connectWs>>) => client.reset(), 1006],
+  ] as const)('knows that %s ended it', async (...[, initiator, end, code]) => {
+    const peer = accepted()
+    await using client = await connectWs(url)
+    const { closed } = await peer
+    end(client)
+    expect(await closed).toMatchObject({ code, initiator })
+  })
+
+  it.each([
+    ['unmasked', Buffer.from([0x81, 0x01, 0x61])],
+    ['with a reserved bit', Buffer.from([0xc1, 0x80, 0, 0, 0, 0])],
+    ['with an unknown opcode', Buffer.from([0x83, 0x80, 0, 0, 0, 0])],
+    ['a fragmented ping', Buffer.from([0x09, 0x80, 0, 0, 0, 0])],
+    ['a continuation of nothing', Buffer.from([0x80, 0x80, 0, 0, 0, 0])],
+    ['text that is not UTF-8', Buffer.from([0x81, 0x81, 0, 0, 0, 0, 0xff])],
+    ['a close of one byte', Buffer.from([0x88, 0x81, 0, 0, 0, 0, 3])],
+    ['larger than allowed', Buffer.from([0x81, 0xff, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0])],
+  ])('survives a frame that is %s, before and after a good one', async (_, broken) => {
+    for (const before of [Buffer.alloc(0), Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x7b, 0x7d])]) {
+      const peer = accepted()
+      const socket = await connectRaw()
+      const { closed, events } = await peer
+      socket.resume()
+      socket.write(Buffer.concat([before, broken]))
+      const { initiator } = await closed
+      expect(initiator).not.toBe('local')
+      expect(events.some((event) => event.type === 'error' && event.stage === 'socket')).toBe(true)
+      socket.destroy()
+    }
+    const peer = accepted()
+    await using client = await connectWs(url)
+    await peer
+    client.send({ type: 'alive' })
+    await client.next('alive')
+  })
+
+  it('bounds what a peer that stopped reading costs, and closes it with 4008', async () => {
+    const hardBytes = 1_048_576
+    settings = { outbound: { softBytes: 262_144, hardBytes, drainTimeoutMs: 10_000 }, closeTimeoutMs: 50 }
+    const peer = accepted()
+    const socket = await connectRaw()
+    const { connection, events, closed } = await peer
+    const frame = encodeFrame('x'.repeat(60_000))
+    const results = new Set<string>()
+    let most = 0
+    while (connection.state === 'open') {
+      results.add(connection.send(frame))
+      most = Math.max(most, connection.bufferedBytes)
+      await new Promise(setImmediate)
+    }
+    expect([...results]).toEqual(['sent', 'queued', 'closed'])
+    expect(most).toBeLessThanOrEqual(hardBytes + frame.length)
+    expect(events.at(-1)).toMatchObject({ type: 'too_slow' })
+    expect(await closed).toMatchObject({ code: 1006, initiator: 'local' })
+    expect(connection.bufferedBytes).toBe(0)
+    socket.destroy()
+  })
+
+  it('goes on where it stopped when a slow reader reads again: every event once, in order', async () => {
+    settings = { outbound: { softBytes: 65_536, hardBytes: 8_388_608, drainTimeoutMs: 60_000 } }
+    const peer = accepted()
+    await using client = await connectWs(url)
+    const { connection } = await peer
+    client.socket.pause()
+    const text = 'x'.repeat(10_000)
+    let sent = 0
+    while (connection.bufferedBytes < 1_000_000) {
+      connection.sendText(JSON.stringify({ type: 'n', at: sent++, text }))
+      await new Promise(setImmediate)
+    }
+    client.socket.resume()
+    connection.sendText('{"type":"end"}')
+    await client.next('end')
+    const numbers = client.received.filter(({ type }) => type === 'n').map(({ at }) => at)
+    expect(numbers).toEqual(Array.from({ length: sent }, (_, at) => at))
+  })
+
+  it('stops reading a peer that floods, and hears everything in the end', async () => {
+    const release = Promise.withResolvers<void>()
+    const heard: string[] = []
+    const all = Promise.withResolvers<void>()
+    settings = {
+      maxInbound: 4,
+      async onMessage(data) {
+        await release.promise
+        if (heard.push(data.toString()) === 500) all.resolve()
+      },
+    }
+    const peer = accepted()
+    await using client = await connectWs(url)
+    const { socket, events } = await peer
+    for (let at = 0; at < 500; at++) client.send(String(at))
+    while (!socket.isPaused) await new Promise(setImmediate)
+    release.resolve()
+    await all.promise
+    expect(heard).toEqual(Array.from({ length: 500 }, (_, at) => String(at)))
+    expect(events[0]).toEqual({ type: 'reading', paused: true })
+  })
+})
