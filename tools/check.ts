@@ -26,13 +26,14 @@ const turbo: readonly string[] = ['turbo', 'run', '--continue', '--output-logs=e
 
 // The long ones first, so that the short ones fill the gaps.
 const all: readonly Step[] = [
-  command('build', [...turbo, 'build']),
+  command('build packages', [...turbo, 'build', '--filter=./packages/*']),
   command('types', [...turbo, 'typecheck']),
+  { ...command('build apps', [...turbo, 'build', '--filter=./apps/*']), after: ['build packages'] },
   command('lint', ['oxlint', '--deny-warnings']),
   command('format', ['oxfmt', '--check']),
   command('boundaries', ['turbo', 'boundaries']),
   { name: 'words', check: async () => checkWords(root) },
-  command('unused', ['knip']),
+  command('unused', ['knip', '--no-config-hints']),
   { name: 'generated code', check: async () => checkProtoCode(root) },
   { name: 'generated docs', check: async () => checkReadme(root) },
   { name: 'links', check: async () => checkLinks(root) },
@@ -40,7 +41,7 @@ const all: readonly Step[] = [
     .filter(({ published }) => published)
     .map(({ folder }) => ({
       name: `package ${basename(folder)}`,
-      after: ['build'],
+      after: ['build packages'],
       check: async () => checkPackaging(folder),
     })),
 ]

@@ -4,7 +4,7 @@ import { createHmac } from 'node:crypto'
 export const developmentSecret = 'development-only-secret-0123456789abcdef'
 
 /** How long a development token lives. */
-export const tokenLifeSeconds: number = 12 * 3600
+const tokenLifeSeconds = 12 * 3600
 
 export interface DevTokenOptions {
   readonly user: string
