@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { listFiles } from '../lib/files.ts'
@@ -23,7 +23,23 @@ export async function generatedReadme(root: string): Promise<string> {
   const { configTable } = module
   if (typeof configTable !== 'function') throw new Error('configTable is not a function')
   const table: unknown = configTable()
-  return withConfigTable(readFileSync(join(root, 'README.md'), 'utf8'), String(table))
+  return formatted(root, withConfigTable(readFileSync(join(root, 'README.md'), 'utf8'), String(table)))
+}
+
+/** The text as `npm run fix` would leave it: tables are aligned. */
+async function formatted(root: string, text: string): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'gw-readme-'))
+  const file = join(folder, 'README.md')
+  try {
+    writeFileSync(file, text)
+    const { code, output } = await run(['oxfmt', '--config', join(root, '.oxfmtrc.json'), file], {
+      cwd: folder,
+    })
+    if (code !== 0) throw new Error(output)
+    return readFileSync(file, 'utf8')
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 }
 
 /** Whether README.md's configuration table is the one that the schema gives. */
