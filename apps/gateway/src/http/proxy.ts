@@ -124,8 +124,8 @@ export function createProxy(options: ProxyOptions): RequestHandler {
     }
     response.once('close', () => {
       if (response.writableFinished) return
-      upstream?.abort(new Error('client went away'))
       finish('client_closed')
+      upstream?.abort(new Error('client went away'))
     })
     dispatcher.dispatch(
       {

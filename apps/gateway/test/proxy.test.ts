@@ -1,0 +1,193 @@
+import { once } from 'node:events'
+import {
+  createServer,
+  type IncomingMessage,
+  request,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http'
+import type { Identity } from '@gw/auth'
+import express from 'express'
+import { expect, test } from 'vitest'
+import { createProxy, createProxyDispatcher } from '../src/http/proxy.ts'
+import { listening } from './harness/listening.ts'
+
+const identity: Identity = {
+  subject: 'ann',
+  expiresAtMs: 0,
+  scopes: [],
+  roles: [],
+  claims: { sub: 'ann', name: '李雷' },
+}
+
+interface Rig extends AsyncDisposable {
+  readonly url: string
+  readonly results: readonly string[]
+}
+
+async function proxyTo(backend: RequestListener | string, timeoutMs = 1000): Promise<Rig> {
+  const upstream = typeof backend === 'string' ? undefined : await listening(createServer(backend))
+  const target = typeof backend === 'string' ? backend : (upstream?.url ?? '')
+  const dispatcher = createProxyDispatcher(timeoutMs)
+  const results: string[] = []
+  const app = express()
+  app.use((req, _res, next) => {
+    req.auth = identity
+    next()
+  })
+  app.use(createProxy({ target, timeoutMs, dispatcher, onResult: ({ code }) => results.push(code) }))
+  const front = await listening(createServer(app))
+  return {
+    url: front.url,
+    results,
+    async [Symbol.asyncDispose]() {
+      await front[Symbol.asyncDispose]()
+      await upstream?.[Symbol.asyncDispose]()
+      await dispatcher.destroy()
+    },
+  }
+}
+
+const echo: RequestListener = (req, res) => {
+  res.setHeader('content-type', 'application/json')
+  res.end(JSON.stringify({ method: req.method, url: req.url, headers: req.headers }))
+}
+
+/** A raw request: fetch would not send these headers. */
+async function send(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+): Promise<{ readonly headers: Record<string, unknown> }> {
+  const outgoing = request(url, { headers })
+  outgoing.end()
+  const [response] = (await once(outgoing, 'response')) as [IncomingMessage]
+  const chunks: Buffer[] = []
+  for await (const chunk of response) chunks.push(chunk as Buffer)
+  return JSON.parse(Buffer.concat(chunks).toString()) as { readonly headers: Record<string, unknown> }
+}
+
+test('path, query, method and body pass unchanged', async () => {
+  await using rig = await proxyTo((req, res) => {
+    res.writeHead(201, { 'x-own': 'yes' })
+    res.write(`${req.method} ${req.url} `)
+    req.pipe(res)
+  })
+  const response = await fetch(`${rig.url}/a/b?c=d%20e`, { method: 'POST', body: '{"not": "parsed' })
+  expect([response.status, response.headers.get('x-own'), await response.text()]).toEqual([
+    201,
+    'yes',
+    'POST /a/b?c=d%20e {"not": "parsed',
+  ])
+  expect(rig.results).toEqual(['201'])
+})
+
+test('identity headers are ours whatever the client says, and legal whatever a claim holds', async () => {
+  await using rig = await proxyTo(echo)
+  const { headers } = await send(rig.url, {
+    'x-user-id': 'mallory',
+    'X-User-Claims': '{}',
+    x_user_id: 'mallory',
+    'x-gateway-user-id': 'mallory',
+    'x-forwarded-for': '1.2.3.4',
+    forwarded: 'for=1.2.3.4',
+    connection: 'close, x-user-id, x-gateway-user-id',
+    'grpc-timeout': '1H',
+    'x-app': 'kept',
+  })
+  expect(headers).toMatchObject({ 'x-user-id': 'ann', 'x-gateway-user-id': 'ann', 'x-app': 'kept' })
+  expect(JSON.parse(String(headers['x-user-claims']))).toEqual({ sub: 'ann', name: '李雷' })
+  for (const name of ['x_user_id', 'x-forwarded-for', 'forwarded', 'grpc-timeout'])
+    expect(headers).not.toHaveProperty(name)
+})
+
+test('hop-by-hop headers end here, both ways', async () => {
+  await using rig = await proxyTo((req, res) => {
+    res.setHeader('keep-alive', 'timeout=99')
+    res.setHeader('proxy-authenticate', 'Basic')
+    echo(req, res)
+  })
+  const { headers } = await send(rig.url, {
+    te: 'trailers',
+    'proxy-authorization': 'x',
+    connection: 'x-private',
+    'x-private': '1',
+  })
+  for (const name of ['te', 'proxy-authorization', 'x-private']) expect(headers).not.toHaveProperty(name)
+  const response = await fetch(rig.url)
+  expect(response.headers.get('proxy-authenticate')).toBeNull()
+  expect(response.headers.get('keep-alive')).not.toBe('timeout=99')
+  await response.text()
+})
+
+test('a backend that says nothing is 504, one that is away 503, one that breaks off 502, each with its reason', async () => {
+  await using hung = await proxyTo(() => {}, 100)
+  const late = await fetch(hung.url)
+  expect([late.status, late.headers.get('x-gateway-reason'), late.headers.get('retry-after')]).toEqual([
+    504,
+    'upstream_timeout',
+    '1',
+  ])
+  expect(await late.json()).toMatchObject({ code: 'timeout' })
+
+  const gone = await listening(createServer())
+  await gone[Symbol.asyncDispose]()
+  await using away = await proxyTo(gone.url)
+  const refused = await fetch(away.url)
+  expect([refused.status, refused.headers.get('x-gateway-reason')]).toEqual([503, 'upstream_unavailable'])
+  await refused.text()
+
+  await using broken = await proxyTo((req) => req.socket.destroy())
+  const cut = await fetch(broken.url)
+  expect([cut.status, await cut.json()]).toEqual([
+    502,
+    expect.objectContaining({ error: 'Proxy error', code: 'bad_gateway' }),
+  ])
+})
+
+test('when the client goes away the backend hears of it', async () => {
+  const { promise: aborted, resolve } = Promise.withResolvers<void>()
+  const { promise: reached, resolve: reach } = Promise.withResolvers<void>()
+  await using rig = await proxyTo((_req, res: ServerResponse) => {
+    res.once('close', () => resolve())
+    reach()
+  })
+  const client = new AbortController()
+  const pending = fetch(rig.url, { signal: client.signal }).catch(() => 'aborted')
+  await reached
+  client.abort()
+  expect(await pending).toBe('aborted')
+  await aborted
+  expect(rig.results).toEqual(['client_closed'])
+})
+
+test('a large answer is streamed: the backend waits for a client that doesn’t read', async () => {
+  const total = 64 * 1024 * 1024
+  let written = 0
+  const { promise: stalled, resolve: stall } = Promise.withResolvers<void>()
+  await using rig = await proxyTo((_req, res) => {
+    const chunk = Buffer.alloc(64 * 1024)
+    const more = (): void => {
+      while (written < total) {
+        written += chunk.length
+        if (!res.write(chunk)) {
+          res.once('drain', more)
+          // With everything below full, no drain comes and this timer is the last word; a drain replaces it.
+          clearTimeout(quiet)
+          quiet = setTimeout(stall, 200)
+          return
+        }
+      }
+      res.end()
+    }
+    let quiet = setTimeout(stall, 200)
+    more()
+  }, 20_000)
+  const outgoing = request(rig.url)
+  outgoing.end()
+  const [response] = (await once(outgoing, 'response')) as [IncomingMessage]
+  await stalled
+  expect(written).toBeLessThan(total / 2)
+  let read = 0
+  for await (const chunk of response) read += (chunk as Buffer).length
+  expect(read).toBe(total)
+})
