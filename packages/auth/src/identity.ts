@@ -1,4 +1,4 @@
-import type { JsonObject } from './strict-json.ts'
+import { isJsonObject, type JsonObject } from './strict-json.ts'
 
 /** Who a verified token speaks for. Deeply frozen: one object is shared by all requests with the same token. */
 export interface Identity {
@@ -41,7 +41,8 @@ export function createIdentity(claims: JsonObject, checked: CheckedClaims): Iden
   if (isText(claims['jti'])) identity.tokenId = claims['jti']
   if (isText(claims['sid'])) identity.sessionId = claims['sid']
   if (checked.issuedAtMs !== undefined) identity.issuedAtMs = checked.issuedAtMs
-  return deepFreeze(identity)
+  freezeAll([claims, identity.scopes, identity.roles])
+  return Object.freeze(identity)
 }
 
 /** First non-blank of `preferred_username`, `username`, `nickname`, `email`, trimmed. */
@@ -63,25 +64,21 @@ function scopesOf({ scope, scp }: JsonObject): string[] {
 
 function rolesOf({ roles, realm_access: realm, resource_access: clients }: JsonObject): string[] {
   const own = strings(roles)
-  if (realm === undefined && clients === undefined) return own
-  const all = new Set([...own, ...strings(member(realm, 'roles'))])
-  if (typeof clients === 'object' && clients !== null)
+  const granted = isJsonObject(realm) ? strings(realm['roles']) : []
+  if (isJsonObject(clients))
     for (const [client, access] of Object.entries(clients))
-      for (const role of strings(member(access, 'roles'))) all.add(`${client}:${role}`)
-  return [...all]
-}
-
-function member(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null
-    ? Object.getOwnPropertyDescriptor(value, name)?.value
-    : undefined
+      if (isJsonObject(access)) for (const role of strings(access['roles'])) granted.push(`${client}:${role}`)
+  return own.length === 0 ? granted : [...new Set([...own, ...granted])]
 }
 
 function words(value: unknown): string[] {
-  return typeof value === 'string' ? value.split(' ').filter((word) => word !== '') : strings(value)
+  if (typeof value !== 'string') return strings(value)
+  const list = value.split(' ')
+  return list.includes('') ? list.filter((word) => word !== '') : list
 }
 
 function strings(value: unknown): string[] {
+  if (value === undefined) return []
   return Array.isArray(value)
     ? value.filter((item): item is string => typeof item === 'string' && item !== '')
     : []
@@ -91,9 +88,10 @@ function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== ''
 }
 
-function deepFreeze<T extends object>(value: T): T {
-  Object.freeze(value)
-  for (const member of Object.values(value))
-    if (typeof member === 'object' && member !== null && !Object.isFrozen(member)) deepFreeze(member)
-  return value
+function freezeAll(values: readonly unknown[]): void {
+  for (const value of values) {
+    if (typeof value !== 'object' || value === null || Object.isFrozen(value)) continue
+    Object.freeze(value)
+    freezeAll(Array.isArray(value) ? value : Object.values(value))
+  }
 }

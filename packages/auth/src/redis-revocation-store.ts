@@ -111,7 +111,7 @@ export class RedisRevocationStore implements RevocationStore {
   }
 
   isRevoked(token: Revocable): boolean {
-    return this.#list.hits(token, this.#now())
+    return this.#list.size > 0 && this.#list.hits(token, this.#now())
   }
 
   onRevoked(listener: (revocation: Revocation) => void): () => void {

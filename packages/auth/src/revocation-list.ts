@@ -38,7 +38,6 @@ export class RevocationList {
   }
 
   hits(token: Revocable, nowMs: number): boolean {
-    if (this.#byTarget.size === 0) return false
     const bornMs = token.issuedAtMs ?? -Infinity
     return targets.some((kind) => {
       const value = targetOf(kind, token)

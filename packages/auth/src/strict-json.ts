@@ -38,17 +38,24 @@ export function isJsonObject(value: unknown): value is JsonObject {
 const forbidden = -1
 const tooDeep = -2
 
-function countMembers(value: object, depth: number): number {
+/** Members at all levels; negative when one is not allowed. Runs for every token, hence no iterators over entries. */
+function countMembers(value: unknown, depth: number): number {
+  if (typeof value !== 'object' || value === null) return 0
   if (depth > maxDepth) return tooDeep
-  const names = Object.keys(value)
-  let total = Array.isArray(value) ? 0 : names.length
-  for (const name of names) {
-    if (name === '__proto__') return forbidden
-    const member: unknown = Reflect.get(value, name)
-    if (typeof member !== 'object' || member === null) continue
-    const inner = countMembers(member, depth + 1)
+  let total = 0
+  if (Array.isArray(value)) {
+    for (const item of value) {
+      const inner = countMembers(item, depth + 1)
+      if (inner < 0) return inner
+      total += inner
+    }
+    return total
+  }
+  if (!isJsonObject(value)) return total
+  for (const name of Object.keys(value)) {
+    const inner = name === '__proto__' ? forbidden : countMembers(value[name], depth + 1)
     if (inner < 0) return inner
-    total += inner
+    total += 1 + inner
   }
   return total
 }

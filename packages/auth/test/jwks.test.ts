@@ -50,7 +50,7 @@ async function setup(keys: unknown, options: Partial<JwksSource> = {}): Promise<
   const events: AuthEvent[] = []
   const waiting: { type: string; resolve: (event: AuthEvent) => void }[] = []
   const verifier = createTokenVerifier({
-    keys: [{ kind: 'jwks', url: `${server.url}/jwks`, ...options }],
+    keys: [{ kind: 'jwks', url: `${server.url}/jwks`, timeoutMs: 15_000, ...options }],
     now: () => clock.timeMs,
     onEvent: (event) => {
       events.push(event)
@@ -78,11 +78,11 @@ async function setup(keys: unknown, options: Partial<JwksSource> = {}): Promise<
 
 describe('a key set at a URL', () => {
   it('is fetched once for 2 000 tokens at a cold start', async () => {
-    await using idp = await setup({ keys: [rsaJwk('a')] })
-    expect(idp.verifier.ready()).toBe(false)
     const tokens = Array.from({ length: 2000 }, (_, index) =>
       rsaToken('a', { ...claims, jti: String(index) }),
     )
+    await using idp = await setup({ keys: [rsaJwk('a')] })
+    expect(idp.verifier.ready()).toBe(false)
     const outcomes = await Promise.all(tokens.map((token) => idp.outcome(token)))
     expect(new Set(outcomes)).toEqual(new Set(['ok']))
     await idp.verifier.whenReady()
