@@ -9,6 +9,8 @@ interface Channel {
   position: Position | undefined
   /** Missing messages are being fetched: until then nothing of this channel is handed on. */
   recovering: boolean
+  /** Of the newest table state that was handed on. */
+  version: number
   /** Ids of chat messages that were handed on lately: history may hold one that is published after it. */
   readonly seen: Set<string>
 }
@@ -18,7 +20,12 @@ export class ChannelTracker {
   readonly #channels = new Map<string, Channel>()
 
   track(name: string): Channel {
-    const channel = this.#channels.get(name) ?? { position: undefined, recovering: false, seen: new Set() }
+    const channel = this.#channels.get(name) ?? {
+      position: undefined,
+      recovering: false,
+      version: -1,
+      seen: new Set(),
+    }
     this.#channels.set(name, channel)
     return channel
   }
@@ -64,6 +71,7 @@ export class ChannelTracker {
     if (!channel) return
     channel.position = position
     channel.recovering = false
+    channel.version = -1
   }
 
   /** Takes the server's word on a resume; what it does not name is to be subscribed again. */
@@ -101,9 +109,19 @@ export class ChannelTracker {
         for (const { id } of message.history) see(channel, id)
         return 'deliver'
       }
-      case 'TableSnapshot':
       case 'LobbyTablesUpdated':
         return this.#judgeState(name, position, message.id !== undefined)
+      case 'TableSnapshot': {
+        const isAnswer = message.id !== undefined
+        const verdict = this.#judgeState(name, position, isAnswer)
+        const channel = this.#channels.get(name)
+        if (verdict !== 'deliver' || !channel) return verdict
+        // What was missed follows behind an answer that is newer already: it counts, but is not drawn.
+        const { version } = message.tableState
+        if (!isAnswer && version < channel.version) return 'drop'
+        channel.version = version
+        return verdict
+      }
       case 'ChatMessage': {
         const verdict = this.#judgeNext(name, position, false)
         const channel = this.#channels.get(name)
@@ -115,7 +133,7 @@ export class ChannelTracker {
   }
 
   #judgeState(name: string, position: Position, isAnswer: boolean): Verdict {
-    // An answer means that the channel is subscribed; only the lobby comes without having been asked for.
+    // An answer means that the channel is subscribed; only the lobby (and `user:`) comes without having been asked for.
     const channel = isAnswer || name === 'lobby' ? this.track(name) : this.#channels.get(name)
     if (!channel) return 'deliver'
     const known = channel.position
@@ -126,7 +144,7 @@ export class ChannelTracker {
   }
 
   #judgeNext(name: string, position: Position, mayJump: boolean): Verdict {
-    const channel = this.#channels.get(name)
+    const channel = name.startsWith('user:') ? this.track(name) : this.#channels.get(name)
     if (!channel) return 'deliver'
     const known = channel.position
     if (known?.epoch === position.epoch && position.seq <= known.seq) return 'drop'

@@ -18,8 +18,9 @@ const tableState: TableState = {
   button: 0,
 }
 
-function snapshot(seq: number, more: { id?: string; epoch?: string } = {}): ServerMessage {
-  return { type: 'TableSnapshot', channel: 'table:T1', epoch: 'e1', seq, tableState, ...more }
+function snapshot(seq: number, more: { id?: string; epoch?: string } = {}, version = 1): ServerMessage {
+  const state = { ...tableState, version }
+  return { type: 'TableSnapshot', channel: 'table:T1', epoch: 'e1', seq, tableState: state, ...more }
 }
 
 function timer(seq: number, epoch = 'e1'): ServerMessage {
@@ -56,6 +57,17 @@ describe('ChannelTracker', () => {
       { gap: 'hole', channel: 'table:T1' },
     ])
     expect(tracker.judge(timer(11, 'e2'))).toEqual({ gap: 'epoch', channel: 'table:T1' })
+  })
+
+  test('counts older states that follow a newer one, without handing them on', () => {
+    const tracker = new ChannelTracker()
+    tracker.judge(snapshot(5, { id: 'a' }, 20))
+    const replayed = [snapshot(6, {}, 18), snapshot(7, {}, 19), snapshot(8, {}, 20), snapshot(9, {}, 21)]
+    expect(judgeAll(tracker, replayed)).toEqual(['drop', 'drop', 'deliver', 'deliver'])
+    expect(tracker.positionOf('table:T1')?.seq).toBe(9)
+    expect(tracker.judge(snapshot(9, { id: 'b' }, 3))).toBe('deliver')
+    tracker.reset('table:T1')
+    expect(tracker.judge(snapshot(1, { epoch: 'e2' }, 1))).toBe('deliver')
   })
 
   test('hands on nothing but the very next message while it waits for what is missing', () => {
@@ -98,10 +110,19 @@ describe('ChannelTracker', () => {
     expect(tracker.positionOf('chat:T1')?.seq).toBe(9)
   })
 
-  test('takes the lobby on without having asked', () => {
+  test('takes the lobby and what is meant for the user on without having asked', () => {
     const tracker = new ChannelTracker()
+    tracker.judge({
+      type: 'SpectatorLeft',
+      channel: 'user:a',
+      epoch: 'e1',
+      seq: 2,
+      tableId: 'T1',
+      userId: 'b',
+      spectatorCount: 0,
+    })
     tracker.judge({ type: 'LobbyTablesUpdated', channel: 'lobby', epoch: 'e1', seq: 7, tables: [] })
-    expect(tracker.positions()).toEqual({ lobby: { epoch: 'e1', seq: 7 } })
+    expect(tracker.positions()).toEqual({ 'user:a': { epoch: 'e1', seq: 2 }, lobby: { epoch: 'e1', seq: 7 } })
   })
 
   test('lets a status jump: it is the whole truth about a user', () => {

@@ -160,7 +160,10 @@ export class TestGateway implements AsyncDisposable {
     const channels = Object.entries(hello.resume)
     const results = channels.map(([name, since]) => {
       peer.channels.add(name)
-      return [name, { recovered: this.#has(name, since), ...this.position(name) }] as const
+      return [
+        name,
+        this.#has(name, since) ? { recovered: true, ...since } : { recovered: false, ...this.position(name) },
+      ] as const
     })
     peer.send({ type: 'Resumed', channels: Object.fromEntries(results) })
     for (const [name, since] of channels) {
@@ -201,7 +204,7 @@ export class TestGateway implements AsyncDisposable {
       const { tableId, since } = message
       peer.channels.add(`chat:${tableId}`)
       if (since && this.#has(`chat:${tableId}`, since)) {
-        this.#subscribed(peer, tableId, { ...id, recovered: true })
+        this.#subscribed(peer, tableId, { ...id, recovered: true, ...since })
         this.#replay(peer, `chat:${tableId}`, since)
       } else this.#subscribed(peer, tableId, { ...id, ...(since && { recovered: false }) })
     } else if (message.type === 'Ping') peer.send({ type: 'Pong', ...id, at })
@@ -220,12 +223,16 @@ export class TestGateway implements AsyncDisposable {
     }
   }
 
-  #subscribed(peer: Peer, tableId: string, more: { id?: string; recovered?: boolean }): void {
+  #subscribed(
+    peer: Peer,
+    tableId: string,
+    more: { id?: string; recovered?: boolean } & Partial<Position>,
+  ): void {
     const name = `chat:${tableId}`
     const history = this.#log(name)
       .slice(-100)
       .map(({ message }) => message)
-    peer.send({ type: 'ChatSubscribed', ...more, tableId, channel: name, ...this.position(name), history })
+    peer.send({ type: 'ChatSubscribed', tableId, channel: name, ...this.position(name), ...more, history })
   }
 
   #has(name: string, since: Position): boolean {
