@@ -12,71 +12,84 @@ export const consumeScript = `
 -- then 7 for each key: limit, widthMs, buckets, cost, afterDenials (0: no block), blockMs, refusals to report
 -- returns  {allowed 0|1, nowMs, {fits 0|1, index, blockedUntilMs, violations, count0, ..., countB} for each key}
 local mode, now = ARGV[1], tonumber(ARGV[2])
+local call, pack, floor = redis.call, struct.pack, math.floor
 if now == 0 then
-  local time = redis.call('TIME')
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local time = call('TIME')
+  now = time[1] * 1000 + floor(time[2] / 1000)
 end
-local floor, max, min = math.floor, math.max, math.min
-local total = #KEYS
-local values = total == 1 and { redis.call('GET', KEYS[1]) } or redis.call('MGET', unpack(KEYS))
-local allowed, states, formats, moved = 1, {}, {}, {}
+local total, allowed = #KEYS, 1
+local values = call('MGET', unpack(KEYS))
+local reply, formats, moved = { 1, now }, nil, nil
 
+-- Every key is judged before any is written.
 for i = 1, total do
   local a = i * 7 - 4
-  local limit, width, buckets, cost = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3])
-  local format = buckets == 1 and '>I6I6I4I4I4' or '>I6I6I4' .. string.rep('I4', buckets + 1)
-  local index, value, state = floor(now / width), values[i], nil
-  -- state: fits, index, blockedUntil, violations, counts from [5], newest first
+  local limit, width, buckets, cost = ARGV[a] + 0, ARGV[a + 1] + 0, ARGV[a + 2] + 0, ARGV[a + 3] + 0
+  -- state: fits, index, blockedUntil, violations, then from 5 the counts, newest first
+  local value, index, state = values[i], floor(now / width), nil
+  local format = '>I6I6I4I4I4'
+  if buckets > 1 then
+    format = '>I6I6I4' .. string.rep('I4', buckets + 1)
+    formats = formats or {}
+    formats[i] = format
+  end
   if value and #value == 20 + 4 * buckets then
     state = { 0, struct.unpack(format, value) }
-    state[#state] = nil
+    state[6 + buckets] = nil
     local steps = index - state[2]
     if steps > 0 then
       if floor(index / buckets) ~= floor(state[2] / buckets) then state[4] = 0 end
       for at = buckets, 0, -1 do state[5 + at] = at >= steps and state[5 + at - steps] or 0 end
       state[2] = index
     elseif steps < -1 then
-      state[2], moved[i] = index + 1, true
+      state[2] = index + 1
+      moved = moved or {}
+      moved[i] = true
     end
-    state[3] = min(state[3], now + tonumber(ARGV[a + 5]))
+    if state[3] > 0 then state[3] = math.min(state[3], now + ARGV[a + 5]) end
+  elseif buckets == 1 then
+    state = { 0, index, 0, 0, 0, 0 }
   else
     state = { 0, index, 0, 0 }
-    for at = 0, buckets do state[5 + at] = 0 end
+    for at = 5, 5 + buckets do state[at] = 0 end
   end
-  local elapsed, sum, oldest = max(0, now - state[2] * width), 0, state[5 + buckets]
-  for at = 5, 4 + buckets do sum = sum + state[at] end
-  local used = sum * width + max(oldest * (width - elapsed), oldest * width - floor(limit * width / buckets))
+  local elapsed, used, oldest = now - state[2] * width, state[5], state[5 + buckets]
+  for at = 6, 4 + buckets do used = used + state[at] end
+  used = used * width
+  if oldest > 0 then
+    if elapsed < 0 then elapsed = 0 end
+    used = used + math.max(oldest * (width - elapsed), oldest * width - floor(limit * width / buckets))
+  end
   if state[3] <= now and used + cost * width <= limit * width then state[1] = 1 else allowed = 0 end
-  states[i], formats[i] = state, format
+  reply[i + 2] = state
 end
-
-if mode ~= 'check' then
-  for i = 1, total do
-    local a, state = i * 7 - 4, states[i]
-    local cost, after, refusals = tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4]), tonumber(ARGV[a + 6])
-    -- The clock went back: from when the counters wait must be kept, also by a refusal.
-    local write = moved[i]
-    if cost > 0 and (allowed == 1 or mode == 'increment') then
-      state[5] = min(state[5] + cost, tonumber(ARGV[a]) + 1)
+reply[1] = allowed
+if mode == 'check' then return reply end
+for i = 1, total do
+  local a, state = i * 7 - 4, reply[i + 2]
+  -- The clock went back: from when the counters wait must be kept, also by a refusal.
+  local write = moved and moved[i]
+  if allowed == 1 or mode == 'increment' then
+    local cost = ARGV[a + 3] + 0
+    if cost > 0 then
+      state[5] = math.min(state[5] + cost, ARGV[a] + 1)
       write = true
-    end
-    if after > 0 and state[3] <= now and (state[1] == 0 or refusals > 0) then
-      state[4] = state[4] + refusals + 1 - state[1]
-      if state[1] == 0 and state[4] >= after then
-        state[3], state[4] = now + tonumber(ARGV[a + 5]), 0
-      end
-      write = true
-    end
-    if write then
-      local ends = (state[2] + tonumber(ARGV[a + 2]) + 1) * tonumber(ARGV[a + 1])
-      local ttl = string.format('%.0f', max(ends, state[3]) - now)
-      redis.call('SET', KEYS[i], struct.pack(formats[i], unpack(state, 2)), 'PX', ttl)
     end
   end
+  if (state[1] == 0 or ARGV[a + 6] ~= '0') and ARGV[a + 4] ~= '0' and state[3] <= now then
+    state[4] = state[4] + ARGV[a + 6] + 1 - state[1]
+    if state[1] == 0 and state[4] >= ARGV[a + 4] + 0 then
+      state[3], state[4] = now + ARGV[a + 5], 0
+    end
+    write = true
+  end
+  if write then
+    local format = formats and formats[i] or '>I6I6I4I4I4'
+    local ends = (state[2] + ARGV[a + 2] + 1) * ARGV[a + 1]
+    if state[3] > ends then ends = state[3] end
+    call('PSETEX', KEYS[i], ends - now, pack(format, unpack(state, 2)))
+  end
 end
-
-local reply = { allowed, now }
-for i = 1, total do reply[i + 2] = states[i] end
 return reply
 `
 
