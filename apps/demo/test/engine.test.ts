@@ -245,6 +245,31 @@ describe('the rules', () => {
     })
   })
 
+  it('starts each street with a clean slate', () => {
+    const deck = shuffle(freshDeck(), seededRandom(3))
+    const flop = play(startHand(three([500, 55, 500], deck)), [['RAISE', 40], ['ALL_IN'], ['CALL'], ['CALL']])
+    expect(flop).toMatchObject({
+      street: 'FLOP',
+      raiseCapped: false,
+      minRaise: 10,
+      currentBet: 0,
+      actedSeats: [],
+    })
+    expect(flop.players.map((player) => player.roundContribution)).toEqual([0, 0, 0])
+  })
+
+  it('asks nobody who has nothing to answer: a blind that puts its owner all-in goes straight to the showdown', () => {
+    const hand = startHand(three([5, 100], shuffle(freshDeck(), seededRandom(5))))
+    expect([hand.street, hand.endedAt]).toEqual(['SHOWDOWN', 0])
+    expect(hand.pots.map((pot) => pot.amount)).toEqual([10])
+  })
+
+  it('counts antes for the pot and not for the bet', () => {
+    const hand = startHand({ ...three([100, 100, 100], shuffle(freshDeck(), seededRandom(5))), ante: 3 })
+    expect(hand.players.map((player) => player.roundContribution)).toEqual([0, 5, 10])
+    expect(hand.players.map((player) => player.committed)).toEqual([3, 8, 13])
+  })
+
   it('refuses with the code that fits', () => {
     const hand = startHand(three([100, 100, 100], shuffle(freshDeck(), seededRandom(4))))
     const refusal = (type: Move['type'], amount?: number, seatId = hand.turn): unknown =>

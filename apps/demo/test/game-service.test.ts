@@ -160,6 +160,26 @@ describe('seats', () => {
     expect((await t.game.getTableState({ tableId })).state?.seats[0]?.status).toBe('EMPTY')
   })
 
+  it('returns the buy-in of a player whose table is deleted meanwhile', async () => {
+    await using t = await startTestPlatform()
+    await t.balance.ensureAccount({ accountId: 'alice', initialBalance: 500n })
+    const tableId = (await t.game.listTables({})).tables[0]?.tableId ?? ''
+    t.platform.faults.add({
+      service: 'balance',
+      method: 'CommitReservation',
+      kind: 'delay',
+      delayMs: 300,
+      code: 'UNAVAILABLE',
+      details: '',
+      count: 1,
+    })
+    const joining = t.game.joinSeat({ tableId, userId: 'alice', seatId: 0, idempotencyKey: freshKey() })
+    await expect.poll(() => t.platform.calls.list({ method: 'CommitReservation' }).length).toBe(1)
+    await t.game.deleteTable({ tableId, idempotencyKey: freshKey() })
+    expect(await joining).toMatchObject({ ok: false, error: 'TABLE_LOST' })
+    expect((await t.balance.getBalance({ accountId: 'alice' })).balance).toBe(500n)
+  })
+
   it('gives everything back when the table is deleted in the middle of a hand', async () => {
     await using t = await startTestPlatform()
     const tableId = await startedHand(t)
@@ -284,6 +304,20 @@ describe('a hand', () => {
     expect(await act(t, tableId, ['alice', 'CALL'])).toBe('ok')
     t.clock.advance(20_000)
     expect((await t.game.getTableState({ tableId })).state?.hand).toMatchObject({ street: 'FLOP', turn: 1 })
+  })
+
+  it('gives nobody more time because somebody else gets up', async () => {
+    await using t = await startTestPlatform()
+    const users = ['alice', 'bob', 'carol', 'dave']
+    const tableId = await startedHand(t, users)
+    const turn = (await t.game.getTableState({ tableId })).state?.hand?.turn ?? 0
+    t.clock.advance(15_000)
+    const bystander = users[(turn + 1) % 4] ?? ''
+    await t.game.leaveSeat({ tableId, userId: bystander, idempotencyKey: freshKey() })
+    expect((await t.game.getTableState({ tableId })).state?.hand?.turn).toBe(turn)
+    t.clock.advance(5000)
+    const { state } = await t.game.getTableState({ tableId })
+    expect(state?.seats[turn]?.status).toBe('FOLDED')
   })
 
   it('goes on without a player who gets up, and pays an all-in leaver when it ends', async () => {
