@@ -46,7 +46,7 @@ export function createIdentity(claims: JsonObject, checked: CheckedClaims): Iden
 }
 
 /** First non-blank of `preferred_username`, `username`, `nickname`, `email`, trimmed. */
-export function usernameOf(claims: JsonObject): string | undefined {
+function usernameOf(claims: JsonObject): string | undefined {
   for (const name of usernameClaims) {
     const value = claims[name]
     const username = isText(value) ? value.trim() : ''

@@ -6,7 +6,7 @@ import type { Revocation } from './revocation.ts'
 import type { RevocationStore } from './revocation-store.ts'
 import { isJsonObject } from './strict-json.ts'
 import { refusalMessage, type TokenRefusal } from './token-refusal.ts'
-import { isSignatureValid } from './verification-key.ts'
+import { checkSignature } from './verification-key.ts'
 
 /** A logout that was applied, or why it was refused. A repeated token is `replayed`: nothing more to do. */
 export type LogoutResult =
@@ -41,12 +41,10 @@ export async function acceptLogoutToken(token: string, context: LogoutTokenConte
     throw new AuthError('bad_option', 'Logout tokens need a configured issuer and audience')
   const parsed = parseToken(token)
   if (!parsed.ok) return refuse(parsed.code)
-  const { claims, keyId, signingInput, signature, algorithm } = parsed.value
+  const { claims, keyId } = parsed.value
   const key = await ring.find(claims['iss'], keyId)
   if (typeof key === 'string') return refuse(key)
-  if (algorithm !== key.algorithm) return refuse('algorithm_not_allowed')
-  if (!isSignatureValid(key, signingInput, signature)) return refuse('signature_invalid')
-  const code = checkLogoutClaims(parsed.value, context)
+  const code = checkSignature(key, parsed.value) ?? checkLogoutClaims(parsed.value, context)
   if (code !== undefined) return refuse(code)
   const revocation = revocationOf(parsed.value, context)
   if (revocation === undefined) return refuse('not_a_logout_token')

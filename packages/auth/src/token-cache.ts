@@ -62,6 +62,6 @@ function digest(signature: string): string {
 }
 
 /** A slice keeps the text it was cut from alive, here the whole token; this copies it. Tokens are ASCII. */
-function unshared(slice: string): string {
+export function unshared(slice: string): string {
   return Buffer.from(slice, 'latin1').toString('latin1')
 }

@@ -16,9 +16,9 @@ import {
 } from './parsed-token.ts'
 import { parseRevocation, type Revocation, type RevocationRequest } from './revocation.ts'
 import type { RevocationStore } from './revocation-store.ts'
-import { TokenCache } from './token-cache.ts'
+import { TokenCache, unshared } from './token-cache.ts'
 import { refusalMessage, type TokenRefusal } from './token-refusal.ts'
-import { isSignatureValid } from './verification-key.ts'
+import { checkSignature } from './verification-key.ts'
 
 /** Outcome of a verification. `code` is stable; `message` is constant per code and safe to show. */
 export type VerifyResult =
@@ -107,7 +107,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   }
 
   function verifyWithKey(text: string, token: ParsedToken, key: KeyAnswer): Promise<VerifyResult> {
-    const untrusted = checkSignature(token, key)
+    const untrusted = typeof key === 'string' ? key : checkSignature(key, token)
     if (untrusted !== undefined) return Promise.resolve(refuse(untrusted))
     const nowMs = now()
     const checked = checkClaims(token, policy, nowMs)
@@ -158,13 +158,6 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   }
 }
 
-/** `undefined` when the token is signed by this key with the key's own algorithm. */
-export function checkSignature(token: ParsedToken, key: KeyAnswer): TokenRefusal | undefined {
-  if (typeof key === 'string') return key
-  if (token.algorithm !== key.algorithm) return 'algorithm_not_allowed'
-  return isSignatureValid(key, token.signingInput, token.signature) ? undefined : 'signature_invalid'
-}
-
 /** What is remembered of a good token; the answer as a settled promise, so that a hit allocates nothing. */
 interface Accepted {
   readonly identity: Identity
@@ -186,7 +179,7 @@ function rememberHeaders(): (segment: string) => ParseResult<TokenHeader> {
     const header = parseHeader(segment)
     if (header.ok && segment.length <= 512) {
       if (known.size >= maxHeaders) known.clear()
-      known.set(segment, header)
+      known.set(unshared(segment), header)
     }
     return header
   }

@@ -23,6 +23,15 @@ export interface VerificationKey {
   readonly signatureBytes: number
 }
 
+/** Why the token is not signed with this key and its one algorithm, or `undefined` when it is. */
+export function checkSignature(
+  key: VerificationKey,
+  token: { readonly algorithm: string; readonly signingInput: string; readonly signature: Buffer },
+): 'algorithm_not_allowed' | 'signature_invalid' | undefined {
+  if (token.algorithm !== key.algorithm) return 'algorithm_not_allowed'
+  return isSignatureValid(key, token.signingInput, token.signature) ? undefined : 'signature_invalid'
+}
+
 /** Does the signature belong to the text? Constant time for HS256; a wrong length is refused before any arithmetic. */
 export function isSignatureValid(key: VerificationKey, signingInput: string, signature: Buffer): boolean {
   return signature.length === key.signatureBytes && checks[key.algorithm](key.key, signingInput, signature)
