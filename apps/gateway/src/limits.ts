@@ -4,6 +4,7 @@
  *   before auth: failed logins of an address (local)   after auth: user and address, one call
  *   socket: user and address, by kind of message
  */
+import type { Connection } from '@gw/connections'
 import {
   addressKey,
   createRateLimiter,
@@ -93,10 +94,10 @@ export function createLimits({ config, redis, addressOf, liveInstances, onEvent 
     onEvent,
   })
   const failedLogins = (address: string) => [{ policy: 'failed_logins', key: addressKey(address) }]
-  const perSocket = new WeakMap<ClientSession, SocketLimiter>()
+  const perSocket = new WeakMap<Connection, SocketLimiter>()
 
   function limiterOf(session: ClientSession): SocketLimiter {
-    const known = perSocket.get(session)
+    const known = perSocket.get(session.connection)
     if (known) return known
     const limiter = createSocketLimiter({
       limiter: ws,
@@ -106,7 +107,7 @@ export function createLimits({ config, redis, addressOf, liveInstances, onEvent 
         windowMs: config.WS_RATE_LIMIT_WINDOW_MS,
       },
     })
-    perSocket.set(session, limiter)
+    perSocket.set(session.connection, limiter)
     return limiter
   }
 

@@ -1,5 +1,11 @@
 /** The channels of the fleet: kept in Redis for all instances, or in memory for one. */
-import { createMemoryBroker, type Broker, type BrokerEvent, type ChannelClass } from '@gw/pubsub'
+import {
+  createMemoryBroker,
+  type Broker,
+  type BrokerEvent,
+  type ChannelClass,
+  type ChannelKind,
+} from '@gw/pubsub'
 import { createIngest, createRedisBroker } from '@gw/pubsub/redis'
 import type { RedisClients } from './redis.ts'
 import { parseIngestEnvelope } from './services/ingest-envelope.ts'
@@ -15,6 +21,11 @@ export const channelClasses: readonly ChannelClass[] = [
   { prefix: 'user:', kind: 'event', historySize: 100, historyMaxAgeMs: 10 * 60_000 },
   { prefix: 'presence:', kind: 'state', historySize: 1, historyMaxAgeMs: 10 * 60_000 },
 ]
+
+/** How messages of a channel are treated when a socket is slow. */
+export function channelKindOf(channel: string): ChannelKind {
+  return channelClasses.find(({ prefix }) => channel.startsWith(prefix))?.kind ?? 'event'
+}
 
 /** The channel that existing backends publish on (contract §5.1). */
 const ingestChannel = 'gateway:ws:events'

@@ -4,8 +4,6 @@
  *   start: internal port ▶ metrics ▶ public port (Redis and backends may still be absent)
  *   stop:  not ready ▶ no new sockets ▶ sockets told to come back (1012) ▶ requests in flight ▶ events flushed ▶ clients
  */
-import { createServer } from 'node:http'
-import type { Duplex } from 'node:stream'
 import { createTokenVerifier, isRevokedBy } from '@gw/auth'
 import { RedisRevocationStore } from '@gw/auth/redis'
 import { createChat, MemoryChatStore } from '@gw/chat'
@@ -23,6 +21,7 @@ import { createBackends } from './grpc/backends.ts'
 import { createPublisherServer } from './grpc/publisher-server.ts'
 import { createHttpApp } from './http/app.ts'
 import { createProxy, createProxyDispatcher } from './http/proxy.ts'
+import { moderationRoutes } from './http/routes/moderation.ts'
 import { profileRoutes } from './http/routes/profile.ts'
 import { pushRoutes } from './http/routes/push.ts'
 import { tableRoutes } from './http/routes/tables.ts'
@@ -30,14 +29,15 @@ import { keySourcesOf } from './key-sources.ts'
 import { createLimits } from './limits.ts'
 import { createObserver } from './observe.ts'
 import { createRedisClients } from './redis.ts'
-import { type ChannelKind, createChannels } from './services/channels.ts'
+import { createChannels } from './services/channels.ts'
 import { createDailyBonus } from './services/daily-bonus.ts'
-import { channelClasses, createMessaging } from './messaging.ts'
+import { channelKindOf, createMessaging } from './messaging.ts'
 import { createSessionEvents } from './services/session-events.ts'
 import { createSpectators } from './services/spectators.ts'
 import { createTableFactsCache } from './services/table-facts.ts'
 import { createTableMembers } from './services/table-members.ts'
 import type { Readiness } from './http/health.ts'
+import { createHttpServer } from './http/http-server.ts'
 import type { ClientSession } from './ws/client-session.ts'
 import { createDispatch } from './ws/dispatch.ts'
 import { createChatHandlers } from './ws/handlers/chat.ts'
@@ -48,31 +48,6 @@ import { createSockets } from './ws/sockets.ts'
 /** Channels of one socket: the lobby, and tables with their chats. */
 const maxChannelsPerConnection = 100
 
-// Slow or endless headers and bodies are cut; sockets that were upgraded have deadlines of their own.
-const serverOptions = {
-  headersTimeout: 10_000,
-  requestTimeout: 30_000,
-  connectionsCheckingInterval: 1000,
-  keepAliveTimeout: 65_000,
-  maxHeaderSize: 16_384,
-  requireHostHeader: true,
-}
-
-/** What never became a request is answered in the shape of every other error, and its connection ends. */
-function refuseBrokenRequest(error: Error & { readonly code?: string }, socket: Duplex): void {
-  if (socket.destroyed || !socket.writable) return
-  const status =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? '431 Request Header Fields Too Large'
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? '408 Request Timeout'
-        : '400 Bad Request'
-  const body = JSON.stringify({ error: status.slice(4), code: 'invalid_request', message: status.slice(4) })
-  socket.end(
-    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-  )
-}
-
 /** The trace and request that a call to a backend belongs to. */
 function traceMetadata(): Readonly<Record<string, string>> {
   const traceparent = injectTraceparent()
@@ -81,11 +56,6 @@ function traceMetadata(): Readonly<Record<string, string>> {
     ...(traceparent !== undefined && { traceparent }),
     ...(requestId !== undefined && { 'x-request-id': requestId }),
   }
-}
-
-/** How a slow socket is treated on a channel. */
-function channelKindOf(channel: string): ChannelKind {
-  return channelClasses.find(({ prefix }) => channel.startsWith(prefix))?.kind ?? 'event'
 }
 
 export interface GatewayOptions {
@@ -229,12 +199,12 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
           onEvent: observer.onDailyBonus,
         }),
       }),
+      ...moderationRoutes(backends.game),
       ...profileRoutes(backends.player),
       ...pushRoutes({ notify: backends.notify, vapidPublicKey: config.VAPID_PUBLIC_KEY }),
     ],
   })
-  const server = createServer(serverOptions, app)
-  server.on('clientError', refuseBrokenRequest)
+  const server = createHttpServer(app)
 
   function onReady(session: ClientSession): void {
     sessionEvents.started({ ...session, connectedAtMs: Date.now() })

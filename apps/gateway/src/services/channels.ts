@@ -7,6 +7,7 @@ import { type Connection, encodeFrame, type Subscriptions } from '@gw/connection
 import type { Reset as ResetMessage } from '@gw/protocol'
 import {
   type Broker,
+  type ChannelKind,
   type ChannelMessage,
   type Position,
   type Subscriber,
@@ -14,9 +15,6 @@ import {
 } from '@gw/pubsub'
 import { GatewayError } from '../errors.ts'
 import { frameOf } from './channel-frame.ts'
-
-/** How messages of a channel are treated when a socket is slow: `state` keeps only the latest of each channel. */
-export type ChannelKind = 'event' | 'state' | 'ephemeral'
 
 export interface JoinOptions {
   readonly since?: Position

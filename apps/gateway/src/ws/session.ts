@@ -15,8 +15,6 @@ import {
   type ClientMessage,
   type CloseName,
   closeCodes,
-  type ErrorCode,
-  type ErrorMessage,
   type Feature,
   isFeature,
   limits,
@@ -24,9 +22,11 @@ import {
   type Welcome,
 } from '@gw/protocol'
 import { parseClientMessage } from '@gw/protocol/schemas'
-import { errorTable, GatewayError } from '../errors.ts'
+import { GatewayError } from '../errors.ts'
 import type { ClientSession, Reply } from './client-session.ts'
 import type { Dispatch } from './dispatch.ts'
+import { invalidReply, isObject, refusalOf } from './error-replies.ts'
+import { watchTokenLife } from './token-life.ts'
 
 /** Features that this gateway grants. */
 const granted: readonly Feature[] = ['acks']
@@ -66,6 +66,8 @@ export interface SessionOptions {
   readonly handshakeToken?: string
   /** Registers the identified connection; a name closes the socket with that code. */
   readonly admit: (session: ClientSession) => CloseName | undefined
+  /** The socket has a newer token of the same user. */
+  readonly onRenewed: (session: ClientSession) => void
   /** Called once behind Welcome. */
   readonly onReady: (session: ClientSession) => void
   readonly onEvent: (event: SessionEvent) => void
@@ -80,18 +82,12 @@ export interface Session {
   end(): ClientSession | undefined
 }
 
-type Parsed = ReturnType<typeof parseClientMessage>
-
 function parseJson(data: Buffer): unknown {
   try {
     return JSON.parse(data.toString())
   } catch {
     return undefined
   }
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 export function createSession(options: SessionOptions): Session {
@@ -101,6 +97,7 @@ export function createSession(options: SessionOptions): Session {
   let held: Buffer[] = []
   let heldBytes = 0
   let opening: Promise<void> | undefined
+  let stopWatchingToken = (): void => {}
   const deadline = setTimeout(() => close('auth_required', 'deadline'), options.authTimeoutMs)
 
   function close(name: CloseName, why: string): void {
@@ -117,6 +114,18 @@ export function createSession(options: SessionOptions): Session {
 
   function send(message: ServerMessage): void {
     connection.send(encodeFrame(JSON.stringify(message)))
+  }
+
+  /** Counts the token's life from now on, instead of the one before. */
+  function watchToken({ expiresAtMs }: Identity, asked: boolean): void {
+    stopWatchingToken()
+    stopWatchingToken = watchTokenLife({
+      expiresAtMs,
+      onExpiring() {
+        if (asked) send({ type: 'TokenExpiring', expiresAt: new Date(expiresAtMs).toISOString() })
+      },
+      onExpired: () => close(asked ? 'token_expired' : 'auth_refused', 'expired'),
+    })
   }
 
   function createClientSession(identity: Identity, features: ReadonlySet<Feature>): ClientSession {
@@ -157,6 +166,7 @@ export function createSession(options: SessionOptions): Session {
     if (refusal) return close(refusal, 'too_many_connections')
     clearTimeout(deadline)
     phase = 'ready'
+    watchToken(result.identity, features.size > 0)
     send(welcome(result.identity, features))
     onEvent({ type: 'authenticated', session })
     options.onReady(session)
@@ -181,11 +191,18 @@ export function createSession(options: SessionOptions): Session {
   }
 
   /** A token on an open socket renews it when it is the same user's; today's client repeats its first one by accident. */
-  async function renew(message: Authenticate, current: ClientSession): Promise<Reply> {
-    const result = await verifier.verifyToken(message.token)
-    if (result.ok && result.identity.subject === current.userId) return undefined
-    if (current.features.size === 0) return 'answered'
-    throw new GatewayError('auth_denied')
+  async function renew({ token, id }: Authenticate, current: ClientSession): Promise<Reply> {
+    const result = await verifier.verifyToken(token)
+    if (!result.ok || result.identity.subject !== current.userId) {
+      if (current.features.size === 0) return 'answered'
+      throw new GatewayError('auth_denied')
+    }
+    const { identity } = result
+    session = { ...current, identity }
+    options.onRenewed(session)
+    watchToken(identity, current.features.size > 0)
+    if (id === undefined || !current.features.has('acks')) return 'answered'
+    return { type: 'Ack', id, tokenExpiresAt: new Date(identity.expiresAtMs).toISOString() }
   }
 
   function answer(message: ClientMessage, reply: Reply, current: ClientSession): void {
@@ -193,46 +210,6 @@ export function createSession(options: SessionOptions): Session {
     const { id } = message
     if (reply !== undefined) send(id === undefined ? reply : { ...reply, id })
     else if (id !== undefined && current.features.has('acks')) send({ type: 'Ack', id })
-  }
-
-  function refuse(error: unknown, id: string | undefined, tableId: string | undefined): ErrorCode {
-    const known =
-      error instanceof GatewayError ? error : new GatewayError('internal', undefined, { cause: error })
-    const { retryable } = errorTable[known.code]
-    const reply: ErrorMessage = {
-      type: 'Error',
-      code: known.code,
-      message: known.message,
-      retryable,
-      ...(retryable && { retryAfterMs: known.retryAfterMs ?? 1000 }),
-      ...(tableId !== undefined && { tableId }),
-      ...(id !== undefined && { id }),
-    }
-    send(reply)
-    return known.code
-  }
-
-  function refuseInvalid(parsed: Extract<Parsed, { ok: false }>, json: unknown): string {
-    const about = isObject(json) ? json : {}
-    const tableId = typeof about['tableId'] === 'string' ? about['tableId'] : undefined
-    // The contract's own answer to a word that is no action.
-    if (parsed.type === 'Action' && tableId)
-      send({
-        type: 'ActionResult',
-        tableId,
-        accepted: false,
-        reason: 'invalid_action',
-        ...(parsed.id !== undefined && { id: parsed.id }),
-      })
-    else
-      send({
-        type: 'Error',
-        code: parsed.code,
-        message: parsed.code === 'unknown_type' ? 'Unknown message type' : 'Invalid message',
-        retryable: false,
-        ...(parsed.id !== undefined && { id: parsed.id }),
-      })
-    return parsed.code
   }
 
   async function handle(data: Buffer, current: ClientSession): Promise<void> {
@@ -255,11 +232,16 @@ export function createSession(options: SessionOptions): Session {
         )
           result = 'refused'
       } catch (error) {
-        result = refuse(error, message.id, 'tableId' in message ? message.tableId : undefined)
+        const refusal = refusalOf(error, message)
+        send(refusal)
+        result = refusal.code
         if (!(error instanceof GatewayError) || error.code === 'internal')
           onEvent({ type: 'failed', messageType: message.type, error, session: current })
       }
-    } else result = refuseInvalid(parsed, json)
+    } else {
+      send(invalidReply(parsed, json))
+      result = parsed.code
+    }
     const messageType = parsed.ok ? parsed.message.type : 'invalid'
     onEvent({
       type: 'message',
@@ -283,10 +265,11 @@ export function createSession(options: SessionOptions): Session {
       else if (phase === 'ready' && session) await handle(data, session)
     },
     end() {
-      const was = phase === 'ready' || session ? session : undefined
+      const was = session
       phase = 'closed'
       held = []
       clearTimeout(deadline)
+      stopWatchingToken()
       return was
     },
   }

@@ -127,6 +127,7 @@ export function createSockets(options: SocketsOptions): Sockets {
         sessions.set(id, client)
         return undefined
       },
+      onRenewed: (client) => sessions.set(id, client),
       onReady: options.onReady,
       onEvent: options.onEvent,
     })

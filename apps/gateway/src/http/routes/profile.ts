@@ -5,10 +5,9 @@ import type { Backends } from '../../grpc/backends.ts'
 import { NicknameSchema, type Profile, StatisticsSchema } from '../../grpc/gen/player/player_pb.ts'
 import { type Json, relayJson } from '../../grpc/relay-json.ts'
 import { GatewayError } from '../../errors.ts'
+import { id, nothing } from './inputs.ts'
 import { type MountableRoute, route, type RouteCall } from '../route.ts'
 
-const nothing = z.unknown()
-const id = z.string().trim().min(1).max(128)
 const idList = z.array(z.unknown()).transform((items) =>
   items
     .filter((item) => typeof item === 'string')

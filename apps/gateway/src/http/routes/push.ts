@@ -2,9 +2,9 @@
 import { z } from 'zod'
 import type { Backends } from '../../grpc/backends.ts'
 import { GatewayError } from '../../errors.ts'
+import { nothing } from './inputs.ts'
 import { type MountableRoute, refused, route } from '../route.ts'
 
-const nothing = z.unknown()
 const blankable = z.string().trim().max(2048).optional().catch(undefined)
 
 const subscription = z.object({

@@ -1,32 +1,14 @@
-/** `/api/tables`: the lobby, seats, spectating, play and moderation, relayed to Game. */
+/** `/api/tables`: the lobby, seats, spectating and play, relayed to Game. */
 import { z } from 'zod'
 import { GatewayError } from '../../errors.ts'
 import type { Backends } from '../../grpc/backends.ts'
-import {
-  GetTableStateResponseSchema,
-  TableSchema,
-  TableStateSchema,
-  TableSummarySchema,
-} from '../../grpc/gen/game/game_pb.ts'
+import { GetTableStateResponseSchema, TableSchema, TableSummarySchema } from '../../grpc/gen/game/game_pb.ts'
 import { relayJson } from '../../grpc/relay-json.ts'
 import type { DailyBonus } from '../../services/daily-bonus.ts'
+import { id, nothing, seatId, tableParams, wholeNumber } from './inputs.ts'
 import { type Answer, type MountableRoute, refused, route, type RouteCall } from '../route.ts'
 import { websocketUrl } from '../websocket-url.ts'
 
-const nothing = z.unknown()
-const id = z.string().trim().min(1).max(128)
-const tableParams = z.object({ tableId: id })
-const wholeNumber = z
-  .union([
-    z.number(),
-    z
-      .string()
-      .trim()
-      .regex(/^\d{1,15}$/)
-      .transform(Number),
-  ])
-  .pipe(z.int().min(0))
-const seatId = wholeNumber.pipe(z.int().max(8))
 const positive = z.int().positive()
 
 const newTable = z.object({
@@ -92,33 +74,8 @@ export function tableRoutes({ game, dailyBonus }: TableRoutesOptions): readonly 
     return outcome(result, { tableId: seat.tableId, seatId: seat.seatId, wsUrl: websocketUrl(call.request) })
   }
 
-  async function userAt(tableId: string, seat: number, call: RouteCall): Promise<string | undefined> {
-    const { state } = await game.getTableState({ tableId, userId: call.caller.subject }, call.options)
-    return state?.seats.find((candidate) => candidate.seatId === seat)?.userId
-  }
-
-  const seatTarget = {
-    params: tableParams,
-    query: nothing,
-    body: z.object({ seatId }),
-    invalid: 'seatId is required',
-  }
-  const userTarget = {
-    params: tableParams,
-    query: nothing,
-    body: z.object({ targetUserId: id }),
-    invalid: 'targetUserId is required',
-  }
   const bare = { params: tableParams, query: nothing, body: nothing, invalid: 'Invalid request' }
   const notFound = 'Table not found'
-
-  const moderate = { kick: game.kickPlayer, mute: game.mutePlayer, unmute: game.unmutePlayer }
-  const byOwner = (tableId: string, targetUserId: string, call: RouteCall) => ({
-    tableId,
-    ownerId: call.caller.subject,
-    targetUserId,
-    idempotencyKey: call.idempotencyKey,
-  })
 
   return [
     route({
@@ -205,11 +162,12 @@ export function tableRoutes({ game, dailyBonus }: TableRoutesOptions): readonly 
       },
     }),
     route({
-      ...seatTarget,
+      ...bare,
       method: 'post',
       path: '/api/tables/:tableId/join',
       summary: 'Take a seat.',
       body: z.object({ seatId, buyInAmount: wholeNumber.default(0) }),
+      invalid: 'seatId is required',
       failure: 'Failed to join seat',
       notFound,
       handle: ({ params, body }, call) => join({ ...params, ...body }, call),
@@ -283,49 +241,5 @@ export function tableRoutes({ game, dailyBonus }: TableRoutesOptions): readonly 
         return outcome(await game.submitAction(request, options))
       },
     }),
-    route({
-      ...seatTarget,
-      method: 'post',
-      path: '/api/tables/:tableId/moderation/kick',
-      summary: 'Owner: remove the player in a seat.',
-      failure: 'Failed to kick player',
-      notFound,
-      async handle({ params: { tableId }, body: { seatId: seat } }, call) {
-        const userId = await userAt(tableId, seat, call)
-        if (userId === undefined) throw new GatewayError('not_found', 'Seat not occupied')
-        await moderate.kick(byOwner(tableId, userId, call), call.options)
-        const { state } = await game.getTableState({ tableId, userId: call.caller.subject }, call.options)
-        const tableState = state ? relayJson(TableStateSchema, state) : null
-        return { status: 200, body: { tableId, seatId: seat, userId, action: 'kick', tableState } }
-      },
-    }),
-    route({
-      ...seatTarget,
-      method: 'post',
-      path: '/api/tables/:tableId/moderation/mute',
-      summary: 'Owner: mute the player in a seat.',
-      failure: 'Failed to mute player',
-      notFound,
-      async handle({ params: { tableId }, body: { seatId: seat } }, call) {
-        const userId = await userAt(tableId, seat, call)
-        if (userId === undefined) throw new GatewayError('not_found', 'Seat not occupied')
-        await moderate.mute(byOwner(tableId, userId, call), call.options)
-        return { status: 200, body: { tableId, seatId: seat, userId, action: 'mute' } }
-      },
-    }),
-    ...(['kick', 'mute', 'unmute'] as const).map((word) =>
-      route({
-        ...userTarget,
-        method: 'post',
-        path: `/api/tables/:tableId/${word}`,
-        summary: `Owner: ${word} a user.`,
-        failure: `Failed to ${word} player`,
-        notFound,
-        async handle({ params: { tableId }, body: { targetUserId } }, call) {
-          await moderate[word](byOwner(tableId, targetUserId, call), call.options)
-          return { status: 200, body: { ok: true } }
-        },
-      }),
-    ),
   ]
 }

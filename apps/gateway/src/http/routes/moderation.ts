@@ -1,0 +1,84 @@
+/** What a table's owner may do to others: kick and mute, by seat or by user; Game checks who owns the table. */
+import { z } from 'zod'
+import { GatewayError } from '../../errors.ts'
+import type { Backends } from '../../grpc/backends.ts'
+import { TableStateSchema } from '../../grpc/gen/game/game_pb.ts'
+import { relayJson } from '../../grpc/relay-json.ts'
+import { type MountableRoute, route, type RouteCall } from '../route.ts'
+import { id, nothing, seatId, tableParams } from './inputs.ts'
+
+/** The moderation routes of contract §1.2. */
+export function moderationRoutes(game: Backends['game']): readonly MountableRoute[] {
+  async function userAt(tableId: string, seat: number, call: RouteCall): Promise<string | undefined> {
+    const { state } = await game.getTableState({ tableId, userId: call.caller.subject }, call.options)
+    return state?.seats.find((candidate) => candidate.seatId === seat)?.userId
+  }
+
+  const seatTarget = {
+    params: tableParams,
+    query: nothing,
+    body: z.object({ seatId }),
+    invalid: 'seatId is required',
+  }
+  const userTarget = {
+    params: tableParams,
+    query: nothing,
+    body: z.object({ targetUserId: id }),
+    invalid: 'targetUserId is required',
+  }
+  const notFound = 'Table not found'
+  const moderate = { kick: game.kickPlayer, mute: game.mutePlayer, unmute: game.unmutePlayer }
+  const byOwner = (tableId: string, targetUserId: string, call: RouteCall) => ({
+    tableId,
+    ownerId: call.caller.subject,
+    targetUserId,
+    idempotencyKey: call.idempotencyKey,
+  })
+
+  return [
+    route({
+      ...seatTarget,
+      method: 'post',
+      path: '/api/tables/:tableId/moderation/kick',
+      summary: 'Owner: remove the player in a seat.',
+      failure: 'Failed to kick player',
+      notFound,
+      async handle({ params: { tableId }, body: { seatId: seat } }, call) {
+        const userId = await userAt(tableId, seat, call)
+        if (userId === undefined) throw new GatewayError('not_found', 'Seat not occupied')
+        await moderate.kick(byOwner(tableId, userId, call), call.options)
+        const { state } = await game.getTableState({ tableId, userId: call.caller.subject }, call.options)
+        const tableState = state ? relayJson(TableStateSchema, state) : null
+        return { status: 200, body: { tableId, seatId: seat, userId, action: 'kick', tableState } }
+      },
+    }),
+    route({
+      ...seatTarget,
+      method: 'post',
+      path: '/api/tables/:tableId/moderation/mute',
+      summary: 'Owner: mute the player in a seat.',
+      failure: 'Failed to mute player',
+      notFound,
+      async handle({ params: { tableId }, body: { seatId: seat } }, call) {
+        const userId = await userAt(tableId, seat, call)
+        if (userId === undefined) throw new GatewayError('not_found', 'Seat not occupied')
+        await moderate.mute(byOwner(tableId, userId, call), call.options)
+        return { status: 200, body: { tableId, seatId: seat, userId, action: 'mute' } }
+      },
+    }),
+    ...(['kick', 'mute', 'unmute'] as const).map((word) =>
+      route({
+        ...userTarget,
+        method: 'post',
+        path: `/api/tables/:tableId/${word}`,
+        summary: `Owner: ${word} a user.`,
+        failure: `Failed to ${word} player`,
+        notFound,
+        async handle({ params: { tableId }, body: { targetUserId } }, call) {
+          await moderate[word](byOwner(tableId, targetUserId, call), call.options)
+          return { status: 200, body: { ok: true } }
+        },
+      }),
+    ),
+  ]
+}

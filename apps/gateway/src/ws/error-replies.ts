@@ -1,0 +1,41 @@
+/** What a client is told when its message could not be taken or done: by the one error table. */
+import type { ActionResult, ClientMessage, ErrorMessage } from '@gw/protocol'
+import type { ParsedClientMessage } from '@gw/protocol/schemas'
+import { type ErrorCode, errorTable, GatewayError } from '../errors.ts'
+
+/** Narrows to a JSON object. */
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** The answer to a message that failed; anything but a {@link GatewayError} is `internal`. */
+export function refusalOf(
+  error: unknown,
+  message: ClientMessage,
+): ErrorMessage & { readonly code: ErrorCode } {
+  const known =
+    error instanceof GatewayError ? error : new GatewayError('internal', undefined, { cause: error })
+  const { retryable } = errorTable[known.code]
+  return {
+    type: 'Error',
+    code: known.code,
+    message: known.message,
+    retryable,
+    ...(retryable && { retryAfterMs: known.retryAfterMs ?? 1000 }),
+    ...('tableId' in message && { tableId: message.tableId }),
+    ...(message.id !== undefined && { id: message.id }),
+  }
+}
+
+/** The answer to a message that no schema knows. A word that is no action has the contract's own answer. */
+export function invalidReply(
+  parsed: Extract<ParsedClientMessage, { readonly ok: false }>,
+  json: unknown,
+): ActionResult | ErrorMessage {
+  const id = parsed.id === undefined ? {} : { id: parsed.id }
+  const tableId = isObject(json) ? json['tableId'] : undefined
+  if (parsed.type === 'Action' && typeof tableId === 'string' && tableId !== '')
+    return { type: 'ActionResult', tableId, accepted: false, reason: 'invalid_action', ...id }
+  const message = parsed.code === 'unknown_type' ? 'Unknown message type' : 'Invalid message'
+  return { type: 'Error', code: parsed.code, message, retryable: false, ...id }
+}
