@@ -1,5 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { freePort } from '@gw/testing'
@@ -74,11 +75,12 @@ function start(env: Record<string, string>): Started {
 }
 
 function childrenOf(parent: number): readonly number[] {
-  return execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' })
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/).map(Number))
-    .flatMap(([pid = 0, ppid]) => (ppid === parent ? [pid] : []))
-    .filter(isRunning)
+  const list = `/proc/${parent}/task/${parent}/children`
+  // A bare Linux has no `ps`, macOS no /proc.
+  const ids = existsSync(list)
+    ? readFileSync(list, 'utf8')
+    : execFileSync('pgrep', ['-P', String(parent)], { encoding: 'utf8' })
+  return ids.split(/\s+/).filter(Boolean).map(Number)
 }
 
 function isRunning(pid: number): boolean {
