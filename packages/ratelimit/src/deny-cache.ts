@@ -9,7 +9,11 @@ interface Refusal {
   readonly staleAtMs: number
   /** Refusals answered from here that the store doesn't know of yet. */
   unreported: number
+  movedAtMs: number
 }
+
+/** A key in use moves to the young end at most so often: a flood must not pay for the order. */
+const touchEveryMs = 100
 
 export interface DenyCacheOptions {
   readonly maxKeys: number
@@ -17,7 +21,7 @@ export interface DenyCacheOptions {
 }
 
 /**
- * Remembers refusals for as long as they must hold, at most `maxAgeMs`: because a refusal consumes nothing, nothing but
+ * Remembers refusals of one policy for as long as they must hold, at most `maxAgeMs`: because a refusal consumes nothing, nothing but
  * a reset can make room earlier. So a flood from one key stays in the process. Forgets the least recently used first.
  */
 export class DenyCache {
@@ -35,16 +39,23 @@ export class DenyCache {
   /** The refusal that holds for a hit of this cost, with the waits as of now. */
   find(key: string, cost: number, nowMs: number): KeyDecision | undefined {
     const refusal = this.#refusals.get(key)
-    if (refusal === undefined || nowMs >= refusal.staleAtMs || cost < refusal.cost) return undefined
-    this.#refusals.delete(key)
-    this.#refusals.set(key, refusal)
+    if (refusal === undefined || nowMs >= refusal.staleAtMs || !(cost >= refusal.cost)) return undefined
+    if (nowMs - refusal.movedAtMs > touchEveryMs) {
+      refusal.movedAtMs = nowMs
+      this.#refusals.delete(key)
+      this.#refusals.set(key, refusal)
+    }
     const age = nowMs - refusal.notedAtMs
-    const { decision } = refusal
+    const { policy, key: name, limit, remaining, retryAfterMs, resetMs, moreAfterMs } = refusal.decision
     return {
-      ...decision,
-      retryAfterMs: decision.retryAfterMs - age,
-      resetMs: Math.max(0, decision.resetMs - age),
-      moreAfterMs: Math.max(0, decision.moreAfterMs - age),
+      policy,
+      key: name,
+      allowed: false,
+      limit,
+      remaining,
+      retryAfterMs: Math.max(1, Math.ceil(retryAfterMs - age)),
+      resetMs: Math.max(0, Math.ceil(resetMs - age)),
+      moreAfterMs: Math.max(0, Math.ceil(moreAfterMs - age)),
     }
   }
 
@@ -62,7 +73,7 @@ export class DenyCache {
     const { maxKeys, maxAgeMs } = this.#options
     const staleAtMs = nowMs + Math.min(refused.decision.retryAfterMs, maxAgeMs)
     this.#refusals.delete(key)
-    this.#refusals.set(key, { ...refused, notedAtMs: nowMs, staleAtMs, unreported: 0 })
+    this.#refusals.set(key, { ...refused, notedAtMs: nowMs, movedAtMs: nowMs, staleAtMs, unreported: 0 })
     if (this.#refusals.size <= maxKeys) return
     for (const oldest of this.#refusals.keys()) {
       this.#refusals.delete(oldest)

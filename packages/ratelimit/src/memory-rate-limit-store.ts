@@ -31,9 +31,11 @@ interface Entry {
   readonly policy: CheckedPolicy
 }
 
+const { timeOrigin } = performance
+
 /** Milliseconds since 1970 by a clock that is not set back: a wall clock may be. */
 export function steadyNow(): number {
-  return Math.floor(performance.timeOrigin + performance.now())
+  return Math.floor(timeOrigin + performance.now())
 }
 
 /** Counters of one process: bounded, O(1) for each key, without timers. Expired keys leave as new ones come. */

@@ -17,7 +17,7 @@ import {
   storeKeyOf,
   type StoreRequest,
 } from './rate-limit-store.ts'
-import { subjectOf } from './subject.ts'
+import { cacheKeyOf, subjectOf } from './subject.ts'
 
 /** What the limiter tells its owner, who may log and count it. */
 export type RateLimitEvent =
@@ -84,7 +84,6 @@ export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
 interface Asked {
   readonly request: LimitRequest
   readonly store: StoreRequest
-  readonly cacheKey: string
 }
 
 class StoreRateLimiter implements RateLimiter {
@@ -92,7 +91,8 @@ class StoreRateLimiter implements RateLimiter {
   readonly #options: RateLimiterOptions
   readonly #now: () => number
   readonly #local: MemoryRateLimitStore
-  readonly #cache: DenyCache | undefined
+  /** By policy. Empty when nothing is cached. */
+  readonly #caches = new Map<string, DenyCache>()
   #available = true
   #closed = false
 
@@ -105,12 +105,16 @@ class StoreRateLimiter implements RateLimiter {
     this.policies = parsePolicies(options.policies)
     this.#now = now
     this.#local = new MemoryRateLimitStore({ now })
-    const cached = denyCacheKeys > 0 && store.kind !== 'memory'
-    this.#cache = cached ? new DenyCache({ maxKeys: denyCacheKeys, maxAgeMs: denyCacheMs }) : undefined
+    if (denyCacheKeys === 0 || store.kind === 'memory') return
+    const maxKeys = Math.ceil(denyCacheKeys / this.policies.size)
+    for (const name of this.policies.keys()) {
+      this.#caches.set(name, new DenyCache({ maxKeys, maxAgeMs: denyCacheMs }))
+    }
   }
 
   async consume(requests: readonly LimitRequest[]): Promise<Decision> {
-    return this.#decide(requests, 'consume')
+    const cached = this.#fromCache(requests)
+    return cached ?? this.#decide(requests, 'consume')
   }
 
   async increment(requests: readonly LimitRequest[]): Promise<Decision> {
@@ -123,24 +127,23 @@ class StoreRateLimiter implements RateLimiter {
 
   async reset(requests: readonly Pick<LimitRequest, 'policy' | 'key'>[]): Promise<void> {
     const asked = this.#parse(requests).map(({ store }) => store)
-    for (const request of asked) this.#cache?.forget(storeKeyOf(request))
+    this.#forget(requests)
     this.#local.reset(asked)
     await this.#options.store.reset(asked)
     // A call in flight may have noted a refusal from before the reset.
-    for (const request of asked) this.#cache?.forget(storeKeyOf(request))
+    this.#forget(requests)
   }
 
   close(): void {
     this.#closed = true
     this.#local.close()
-    this.#cache?.clear()
+    for (const cache of this.#caches.values()) cache.clear()
   }
 
   async #decide(requests: readonly LimitRequest[], mode: StoreMode): Promise<Decision> {
     const startedAt = this.#options.onEvent === undefined ? 0 : performance.now()
     const asked = this.#parse(requests)
-    const decision =
-      (mode === 'consume' ? this.#fromCache(asked) : undefined) ?? (await this.#judge(asked, mode))
+    const decision = await this.#judge(asked, mode)
     this.#options.onEvent?.({ type: 'decision', mode, decision, latencyMs: performance.now() - startedAt })
     return decision
   }
@@ -158,39 +161,55 @@ class StoreRateLimiter implements RateLimiter {
         throw new RateLimitError('INVALID_REQUEST', 'Broken rate limit cost')
       if (request.key === '') throw new RateLimitError('INVALID_REQUEST', 'Empty rate limit key')
       const store = { policy, subject: subjectOf(request.key), cost, refusals: 0 }
-      const cacheKey = storeKeyOf(store)
-      return { request, store, cacheKey }
+      return { request, store }
     })
-    if (asked.length > 1 && new Set(asked.map(({ cacheKey }) => cacheKey)).size < asked.length) {
+    if (asked.length > 1 && new Set(asked.map(({ store }) => storeKeyOf(store))).size < asked.length) {
       throw new RateLimitError('INVALID_REQUEST', 'A call names a policy and key twice')
     }
     return asked
   }
 
-  #fromCache(asked: readonly Asked[]): Decision | undefined {
-    const cache = this.#cache
-    if (cache === undefined || cache.size === 0) return undefined
-    const nowMs = this.#now()
-    const refused: { readonly decision: KeyDecision; readonly cacheKey: string }[] = []
-    for (const { request, store, cacheKey } of asked) {
-      const found = cache.find(cacheKey, store.cost, nowMs)
-      if (found === undefined) continue
-      const { block } = store.policy
+  /** The way of a flood: nothing is parsed but what finds the refusal, and nothing is awaited. */
+  #fromCache(requests: readonly LimitRequest[]): Decision | undefined {
+    if (this.#caches.size === 0) return undefined
+    const startedAt = this.#options.onEvent === undefined ? 0 : performance.now()
+    let nowMs = Number.NaN
+    const results: KeyDecision[] = []
+    for (const { policy: name, key, cost } of requests) {
+      const cache = this.#caches.get(name)
+      if (cache === undefined || cache.size === 0) continue
+      if (Number.isNaN(nowMs)) nowMs = this.#now()
+      const policy = this.policies.get(name)
+      const cacheKey = cacheKeyOf(key)
+      const refusal = cache.find(cacheKey, cost ?? policy?.cost ?? 0, nowMs)
+      if (refusal === undefined) continue
       // The refusal that blocks the key must reach the store: it is the one that all instances then see.
+      const block = policy?.block
       if (block !== undefined && cache.unreportedOf(cacheKey) + 1 >= block.afterDenials) return undefined
-      const retryAfterMs = Math.max(1, Math.ceil(found.retryAfterMs))
-      refused.push({ decision: { ...found, key: request.key, retryAfterMs }, cacheKey })
+      results.push(refusal)
     }
-    if (refused.length === 0) return undefined
-    for (const { cacheKey } of refused) cache.countRefusal(cacheKey)
-    const results = refused.map(({ decision }) => decision)
-    return { allowed: false, source: 'cache', retryAfterMs: longestWait(results), results }
+    if (results.length === 0) return undefined
+    for (const { policy, key } of results) this.#caches.get(policy)?.countRefusal(cacheKeyOf(key))
+    const decision: Decision = {
+      allowed: false,
+      source: 'cache',
+      retryAfterMs: longestWait(results),
+      results,
+    }
+    const { onEvent } = this.#options
+    onEvent?.({ type: 'decision', mode: 'consume', decision, latencyMs: performance.now() - startedAt })
+    return decision
+  }
+
+  #forget(requests: readonly Pick<LimitRequest, 'policy' | 'key'>[]): void {
+    for (const { policy, key } of requests) this.#caches.get(policy)?.forget(cacheKeyOf(key))
   }
 
   async #judge(asked: readonly Asked[], mode: StoreMode): Promise<Decision> {
     const { store } = this.#options
-    const requests = asked.map(({ store: request, cacheKey }) => {
-      const refusals = request.policy.block === undefined ? 0 : (this.#cache?.unreportedOf(cacheKey) ?? 0)
+    const requests = asked.map(({ store: request, request: { key } }) => {
+      const { name, block } = request.policy
+      const refusals = block === undefined ? 0 : (this.#caches.get(name)?.unreportedOf(cacheKeyOf(key)) ?? 0)
       return refusals === 0 ? request : { ...request, refusals }
     })
     let answer: StoreAnswer
@@ -201,15 +220,18 @@ class StoreRateLimiter implements RateLimiter {
     }
     if (!this.#available) this.#setAvailable(true)
     const decision = toDecision(asked, requests, { answer, source: store.kind })
-    if (this.#cache !== undefined && mode === 'consume') this.#note(this.#cache, asked, decision)
+    if (this.#caches.size > 0 && mode === 'consume') this.#note(asked, decision)
     return decision
   }
 
-  #note(cache: DenyCache, asked: readonly Asked[], decision: Decision): void {
-    const nowMs = cache.size > 0 || !decision.allowed ? this.#now() : 0
-    for (const [at, { store, cacheKey }] of asked.entries()) {
+  #note(asked: readonly Asked[], decision: Decision): void {
+    const nowMs = decision.allowed ? 0 : this.#now()
+    for (const [at, { request, store }] of asked.entries()) {
+      const cache = this.#caches.get(store.policy.name)
       const result = decision.results[at]
-      if (result === undefined || result.allowed || result.retryAfterMs < 0) cache.forget(cacheKey)
+      if (cache === undefined || result === undefined) continue
+      const cacheKey = cacheKeyOf(request.key)
+      if (result.allowed || result.retryAfterMs < 0) cache.forget(cacheKey)
       else cache.note(cacheKey, { decision: result, cost: store.cost }, nowMs)
     }
   }

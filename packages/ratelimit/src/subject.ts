@@ -19,3 +19,8 @@ export function addressKey(address: string): string {
 export function subjectOf(key: string): string {
   return plain.test(key) ? key : `#${createHash('sha256').update(key).digest('base64url')}`
 }
+
+/** A key as it is found again within one process: bounded as well, and without a pattern to match when it is short. */
+export function cacheKeyOf(key: string): string {
+  return key.length <= 96 && !key.startsWith('#') ? key : subjectOf(key)
+}
