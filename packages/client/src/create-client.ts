@@ -173,12 +173,12 @@ class GatewayClient implements Client {
   #welcomed({ userId, features }: Welcome): void {
     this.#userId = userId
     for (const message of this.#wishes.restore()) void this.request(message)
-    if (!this.#resuming || !features) {
+    const subscribe = (): void => {
       for (const channel of this.#tracker.names()) void this.#recover(channel)
-      return
     }
-    const { connectTimeoutMs } = this.#settings
-    this.#resumeTimer = setTimeout(() => this.#link.drop('no_resumed'), connectTimeoutMs)
+    // A server that grants features answers a resume before anything else; one that does not answer is asked channel by channel.
+    if (this.#resuming && features) this.#resumeTimer = setTimeout(subscribe, this.#settings.connectTimeoutMs)
+    else subscribe()
   }
 
   /** Fetches what is missing before a message; where that cannot be, says so and goes on from the message. */

@@ -105,6 +105,31 @@ describe('resume', () => {
     }
   })
 
+  test('subscribes again when the server owes the answer to a resume', async () => {
+    const gateway = await TestGateway.start()
+    const client = createClient({
+      url: gateway.url,
+      token: 't',
+      connectTimeoutMs: 60,
+      backoff: { baseMs: 4, maxMs: 4 },
+    })
+    onTestFinished(async () => {
+      client.close()
+      await gateway[Symbol.asyncDispose]()
+    })
+    await client.connect()
+    await client.request(chat)
+    gateway.override = (peer, { type }) => {
+      if (type === 'Authenticate')
+        peer.send({ type: 'Welcome', userId: 'alice', connectionId: 'c', features: ['acks'] })
+      return type === 'Authenticate'
+    }
+    const texts = watchClient(client, 'ChatMessage')
+    gateway.peers[0]?.cut()
+    gateway.append('T1', 'missed')
+    expect(await texts.next()).toMatchObject({ seq: 1 })
+  })
+
   test('asks for no channel that was unsubscribed', async () => {
     const { gateway, client } = await setUp()
     await client.request(chat)
