@@ -75,8 +75,8 @@ export function listenForUpgrades(options: UpgradeOptions): () => void {
     maxPayload: options.maxPayloadBytes,
     maxFragments: 32,
     maxBufferedChunks: 1024,
-    // The token may come as a subprotocol behind `bearer`; only the marker itself is ever echoed.
-    handleProtocols: (protocols) => (protocols.has('bearer') ? 'bearer' : false),
+    // A token may come as the subprotocol `bearer.<token>`, beside another one: that is echoed, the token never.
+    handleProtocols: (protocols) => [...protocols].find((name) => !name.startsWith('bearer.')) ?? false,
   })
 
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {

@@ -1,0 +1,74 @@
+/** How a gateway process starts, or says why it doesn't. */
+import { generateKeyPairSync } from 'node:crypto'
+import { connectWs, signToken } from '@gw/testing'
+import { expect, test } from 'vitest'
+import { startApp } from './harness/app-process.ts'
+import { secret, startGateway, tokenOf } from './harness/platform.ts'
+
+test('a wrong configuration ends the process with 1 and names every mistake, no value', async () => {
+  await using gateway = startApp({
+    app: 'gateway',
+    env: { PORT: 'abc', JWT_HS256_SECRET: 'hunter2', REDIS_URL: 'localhost', HTTP_RATE_LIMIT_MAX: '0' },
+  })
+  expect(await gateway.exited).toEqual({ code: 1, signal: null })
+  for (const name of ['PORT', 'JWT_HS256_SECRET', 'REDIS_URL', 'HTTP_RATE_LIMIT_MAX'])
+    expect(gateway.output()).toContain(`${name}: `)
+  expect(gateway.output()).not.toContain('hunter2')
+})
+
+test('a port that is taken ends the process with 1 and one line', async () => {
+  await using first = await startGateway()
+  const { port } = new URL(first.url)
+  await using second = startApp({
+    app: 'gateway',
+    env: { HOST: '127.0.0.1', PORT: port, METRICS_PORT: '0', INTERNAL_PORT: '0', JWT_HS256_SECRET: secret },
+  })
+  expect(await second.exited).toEqual({ code: 1, signal: null })
+  expect(second.output()).toContain('EADDRINUSE')
+})
+
+test('with a public key, RS256 tokens are let in, over HTTP and WebSocket, and HS256 ones never', async () => {
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const bare = publicKey.export({ type: 'spki', format: 'der' }).toString('base64')
+  await using gateway = await startGateway({ JWT_PUBLIC_KEY: bare, GRPC_CLIENT_TIMEOUT_MS: '300' })
+  const good = signToken({ sub: 'rs-ann' }, privateKey.export({ type: 'pkcs8', format: 'pem' }), {
+    algorithm: 'RS256',
+  })
+  const status = async (token: string): Promise<number> =>
+    (await fetch(`${gateway.url}/api/nowhere`, { headers: { authorization: `Bearer ${token}` } })).status
+  expect(await status(good)).toBe(404)
+  expect(await status(tokenOf('rs-ann'))).toBe(401)
+  // The key itself as an HMAC secret: the confusion that one algorithm per key ends.
+  for (const confused of [bare, publicKey.export({ type: 'spki', format: 'pem' }).toString()])
+    expect(await status(signToken({ sub: 'rs-ann' }, confused))).toBe(401)
+
+  const socket = await connectWs(gateway.wsUrl)
+  socket.send({ type: 'Authenticate', token: good })
+  expect(await socket.next('Welcome')).toMatchObject({ userId: 'rs-ann' })
+  await socket.close()
+})
+
+test('the token may come with the handshake: header or subprotocol; by query only where that is enabled', async () => {
+  await using gateway = await startGateway()
+  const token = tokenOf('hs-ann')
+  const byHeader = await connectWs(gateway.wsUrl, { headers: { authorization: `Bearer ${token}` } })
+  expect(await byHeader.next('Welcome')).toMatchObject({ userId: 'hs-ann' })
+  const byProtocol = await connectWs(gateway.wsUrl, { protocols: ['gw', `bearer.${token}`] })
+  expect(await byProtocol.next('Welcome')).toMatchObject({ userId: 'hs-ann' })
+  expect(byProtocol.headers['sec-websocket-protocol']).toBe('gw')
+  const twice = await connectWs(gateway.wsUrl, {
+    protocols: [`bearer.${token}`],
+    headers: { authorization: `Bearer ${token}` },
+  })
+  expect((await twice.closed).code).toBe(1008)
+  const byQuery = await connectWs(`${gateway.wsUrl}?token=${token}`)
+  byQuery.send({ type: 'Ping' })
+  expect(await byQuery.closed).toEqual({ code: 1008, reason: 'Authentication required' })
+  await Promise.all([byHeader.close(), byProtocol.close()])
+
+  await using open = await startGateway({ WS_QUERY_TOKEN_AUTH: 'true' })
+  const allowed = await connectWs(`${open.wsUrl}?token=${token}`)
+  expect(await allowed.next('Welcome')).toMatchObject({ userId: 'hs-ann' })
+  await allowed.close()
+  expect(open.process.output()).not.toContain(token)
+})
