@@ -62,18 +62,16 @@ export class LocalSubscription implements Subscription {
     if (this.#state === 'live') this.#deliver(message)
     else if (this.#state === 'buffering') {
       if (this.#queue.length < this.#options.maxBuffered) this.#queue.push(message)
-      else this.reset({ channel: this.channel, epoch: message.epoch, seq: message.seq, reason: 'overflow' })
+      else
+        this.#goOnFrom({ channel: this.channel, epoch: message.epoch, seq: message.seq, reason: 'overflow' })
     }
   }
 
+  /** The channel lost its continuity before this position. */
   reset(reset: Reset): void {
-    this.#last = reset
-    if (this.#state === 'live') this.#deliver(reset)
-    else {
-      this.#queue.length = 0
-      this.#queue.push(reset)
-      this.#reset = reset
-    }
+    // The log gave this subscriber what the channel had not come to when it lost its way.
+    if (reset.epoch === this.#last.epoch && reset.seq <= this.#last.seq) return
+    this.#goOnFrom(reset)
   }
 
   /** Puts what was missed since `since` before what came meanwhile, if `range` proves that nothing is missing. */
@@ -116,6 +114,16 @@ export class LocalSubscription implements Subscription {
     this.#state = 'closed'
     this.#queue.length = 0
     this.#options.onClose(this)
+  }
+
+  #goOnFrom(reset: Reset): void {
+    this.#last = reset
+    if (this.#state === 'live') this.#deliver(reset)
+    else {
+      this.#queue.length = 0
+      this.#queue.push(reset)
+      this.#reset = reset
+    }
   }
 
   #deliver(item: ChannelMessage | Reset): void {

@@ -15,7 +15,7 @@ import { type ChannelClass, ChannelClasses } from './channel-class.ts'
 import { ChannelHub, type LocalOptions } from './channel-hub.ts'
 import { PubSubError } from './errors.ts'
 import { MemoryLog } from './memory-log.ts'
-import { parseLimit, parsePublish } from './publish-arguments.ts'
+import { parseLimit, parsePublish, parseSince } from './call-arguments.ts'
 import { toReadResult } from './read-result.ts'
 
 export interface MemoryBrokerOptions extends LocalOptions {
@@ -71,12 +71,12 @@ class MemoryBroker implements Broker {
     options: SubscribeOptions = {},
   ): Promise<Subscription> {
     this.#check(channel)
-    return this.#hub.subscribe(channel, subscriber, options)
+    return this.#hub.subscribe(channel, subscriber, parseSince(options.since))
   }
 
   async read(channel: string, { since, limit }: ReadOptions = {}): Promise<ReadResult> {
     this.#check(channel)
-    const request = { limit: parseLimit(limit), ...(since === undefined ? {} : { since }) }
+    const request = { limit: parseLimit(limit), ...parseSince(since) }
     return toReadResult(await this.#log.read(channel, request), since)
   }
 

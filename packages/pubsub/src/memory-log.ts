@@ -21,6 +21,9 @@ interface Log {
   readonly keys: Map<string, { readonly result: PublishResult; readonly untilMs: number }>
 }
 
+// Of one channel; beyond it the oldest are forgotten before their time.
+const maxKeys = 100_000
+
 /** The log of all channels in this process: bounded by count and age as the one in Redis is. */
 export class MemoryLog implements ChannelLog {
   readonly #options: MemoryLogOptions
@@ -99,7 +102,7 @@ export class MemoryLog implements ChannelLog {
     const expired = fresh === -1 ? log.messages.length : fresh
     log.messages.splice(0, Math.max(expired, log.messages.length - historySize))
     for (const [key, { untilMs }] of log.keys) {
-      if (untilMs > now) break
+      if (untilMs > now && log.keys.size <= maxKeys) break
       log.keys.delete(key)
     }
   }

@@ -21,7 +21,7 @@ beforeEach(async () => {
   closing = [() => cluster.stop()]
 })
 afterEach(async () => {
-  for (const close of closing.reverse()) await close()
+  for (const close of closing.toReversed()) await close()
 })
 
 function connect(prefix: string): { broker: RedisBroker; client: Cluster } {

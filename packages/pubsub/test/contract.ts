@@ -292,6 +292,15 @@ export function describeBroker(open: () => Promise<Place>): void {
     await expect(broker.publish('a\nb', 'x')).rejects.toBeInstanceOf(PubSubError)
     await expect(broker.publish('a', 'x', { traceparent: 'a b' })).rejects.toMatchObject({ code: 'invalid' })
     await expect(broker.read('a', { limit: -1 })).rejects.toMatchObject({ code: 'invalid' })
+    await expect(broker.publish('a', Buffer.alloc(1_048_577))).rejects.toMatchObject({ code: 'invalid' })
+    for (const since of [
+      { epoch: 'e', seq: Number.NaN },
+      { epoch: 'e', seq: -1 },
+      { epoch: 'e'.repeat(65), seq: 1 },
+    ])
+      await expect(broker.subscribe('a', new Recorder(), { since })).rejects.toMatchObject({
+        code: 'invalid',
+      })
     await broker.close()
     await broker.close()
     await expect(broker.publish('a', 'x')).rejects.toMatchObject({ code: 'closed', retryable: false })

@@ -15,7 +15,7 @@ import type {
 import { type ChannelClass, ChannelClasses } from '../channel-class.ts'
 import { ChannelHub, type LocalOptions } from '../channel-hub.ts'
 import { PubSubError } from '../errors.ts'
-import { parseLimit, parsePublish } from '../publish-arguments.ts'
+import { parseLimit, parsePublish, parseSince } from '../call-arguments.ts'
 import { toReadResult } from '../read-result.ts'
 import { decodeEnvelope } from './envelope.ts'
 import { Outbox } from './outbox.ts'
@@ -203,12 +203,12 @@ class RedisChannelBroker implements RedisBroker {
     options: SubscribeOptions = {},
   ): Promise<Subscription> {
     this.#open(channel)
-    return this.#hub.subscribe(channel, subscriber, options)
+    return this.#hub.subscribe(channel, subscriber, parseSince(options.since))
   }
 
   async read(channel: string, { since, limit }: ReadOptions = {}): Promise<ReadResult> {
     this.#open(channel)
-    const request = { limit: parseLimit(limit), ...(since === undefined ? {} : { since }) }
+    const request = { limit: parseLimit(limit), ...parseSince(since) }
     return toReadResult(await this.#log.read(channel, request), since)
   }
 

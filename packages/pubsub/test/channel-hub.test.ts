@@ -1,0 +1,180 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { ChannelClasses } from '../src/channel-class.ts'
+import { ChannelHub } from '../src/channel-hub.ts'
+import type { ChannelMessage, Position, Subscription } from '../src/broker.ts'
+import { MemoryLog } from '../src/memory-log.ts'
+import { expectGapless } from './invariants.ts'
+import { Recorder } from './recorder.ts'
+
+const channel = 'room'
+const classes = new ChannelClasses([{ prefix: '', kind: 'event', historySize: 5, historyMaxAgeMs: 60_000 }])
+
+type Step =
+  | { readonly do: 'publish'; readonly arrives: 'once' | 'twice' | 'never' }
+  | { readonly do: 'join'; readonly back: number | undefined; readonly starts: boolean }
+  | { readonly do: 'start' | 'close'; readonly which: number }
+  | { readonly do: 'sync' | 'rotate' }
+
+/** `honest`: nothing is lost for good, so nobody has to ask the log unprompted. */
+function steps(honest: boolean): fc.Arbitrary<Step[]> {
+  const arrives = honest
+    ? fc.constantFrom('once', 'twice')
+    : fc.constantFrom('once', 'once', 'twice', 'never')
+  const one: fc.Arbitrary<Step> = fc.oneof(
+    { weight: 8, arbitrary: fc.record({ do: fc.constant('publish'), arrives }) },
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        do: fc.constant('join'),
+        back: fc.option(fc.nat(8), { nil: undefined }),
+        starts: fc.boolean(),
+      }),
+    },
+    { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('start', 'close'), which: fc.nat(20) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({ do: honest ? fc.constant('sync') : fc.constantFrom('sync', 'rotate') }),
+    },
+  )
+  return fc.array(one, { minLength: 10, maxLength: 60, size: 'max' })
+}
+
+interface Joined {
+  readonly recorder: Recorder
+  readonly since: Position | undefined
+  readonly subscription: Subscription
+}
+
+/** A hub on the real log, with an upstream that loses, doubles and reorders, and reads that take their time. */
+async function run(steps: readonly Step[], scheduler: fc.Scheduler, honest: boolean): Promise<void> {
+  const log = new MemoryLog({ classes, idempotencyTtlMs: 1000, idleTtlMs: 1e9, now: () => 1000 })
+  const truth = new Map<string, string>()
+  const positions: Position[] = []
+  const joined: Joined[] = []
+  const hub = new ChannelHub({
+    classes,
+    pageSize: 2,
+    maxBuffered: 8,
+    lingerMs: 100_000,
+    upstream: {
+      subscribe: async () => scheduler.schedule(Promise.resolve(), 'subscribe'),
+      unsubscribe: () => {},
+    },
+    log: {
+      // The answer is made when Redis would make it, and heard later.
+      read: async (name, request) => {
+        await scheduler.schedule(Promise.resolve(), 'read')
+        const page = await log.read(name, request)
+        await scheduler.schedule(Promise.resolve(), 'answer')
+        return page
+      },
+      rotate: async (name, epoch) => log.rotate(name, epoch),
+    },
+  })
+
+  function publish(arrives: 'once' | 'twice' | 'never'): void {
+    const added = log.append(channel, Buffer.from(String(truth.size)), {})
+    if (!('data' in added)) throw new Error('no key was given')
+    truth.set(`${added.epoch} ${added.seq}`, added.data.toString())
+    positions.push({ epoch: added.epoch, seq: added.seq })
+    const arrive = async (message: ChannelMessage): Promise<void> => {
+      await scheduler.schedule(Promise.resolve(), 'live')
+      hub.receive(message)
+    }
+    for (let times = { once: 1, twice: 2, never: 0 }[arrives]; times > 0; times--) void arrive(added)
+  }
+
+  async function join(back: number | undefined, starts: boolean): Promise<void> {
+    const recorder = new Recorder()
+    const since = back === undefined ? undefined : positions.at(-1 - back)
+    const subscription = await hub.subscribe(channel, recorder, since === undefined ? {} : { since })
+    joined.push({ recorder, since, subscription })
+    if (starts) subscription.start()
+  }
+
+  async function take(each: Step): Promise<void> {
+    switch (each.do) {
+      case 'publish':
+        publish(each.arrives)
+        break
+      case 'join':
+        void join(each.back, each.starts)
+        break
+      case 'start':
+        joined.at(each.which)?.subscription.start()
+        break
+      case 'close':
+        joined.at(each.which)?.subscription.close()
+        break
+      case 'sync':
+        hub.sync(channel)
+        break
+      case 'rotate':
+        await log.rotate(channel, positions.at(-1)?.epoch ?? '')
+    }
+  }
+
+  // The steps in their order, but anything else that waits may happen between them.
+  scheduler.scheduleSequence(steps.map((each) => async () => take(each)))
+  await scheduler.waitIdle()
+  for (const { subscription } of joined) subscription.start()
+  if (!honest) hub.sync(channel)
+  await scheduler.waitIdle()
+  const head = await log.read(channel, { limit: 0 })
+  const open = hub.subscriptions
+  let whole = 0
+  for (const { recorder, since, subscription } of joined) {
+    const { epoch, seq, recovered } = subscription
+    expectGapless(recorder)
+    for (const message of recorder.messages)
+      expect(message.data.toString()).toBe(truth.get(`${message.epoch} ${message.seq}`))
+    if (recovered === true) expect({ epoch, seq }).toEqual({ epoch: since?.epoch, seq: since?.seq })
+    if (since === undefined) expect(recovered).toBeUndefined()
+    const [first] = recorder.items
+    if (first !== undefined && 'data' in first) expect([first.epoch, first.seq]).toEqual([epoch, seq + 1])
+    const last = recorder.items.at(-1) ?? subscription
+    if (last.epoch === head.epoch && last.seq === head.seq) whole++
+  }
+  // All but those that were closed on the way have arrived at the head.
+  expect(whole).toBeGreaterThanOrEqual(open)
+  hub.close()
+}
+
+test.each([true, false])(
+  'whatever is lost, doubled or reordered on the way: once, in order, no hole, or a reset (honest: %s)',
+  async (honest) => {
+    await fc.assert(
+      fc.asyncProperty(steps(honest), fc.scheduler(), async (each, scheduler) =>
+        run(each, scheduler, honest),
+      ),
+      { numRuns: 300 },
+    )
+  },
+)
+
+test('a storm of joins costs a few reads, not one each', async () => {
+  const log = new MemoryLog({ classes, idempotencyTtlMs: 1000, idleTtlMs: 1e9, now: () => 1000 })
+  let reads = 0
+  const hub = new ChannelHub({
+    classes,
+    upstream: { subscribe: async () => {}, unsubscribe: () => {} },
+    log: {
+      read: async (name, request) => {
+        reads++
+        return log.read(name, request)
+      },
+      rotate: async (name, epoch) => log.rotate(name, epoch),
+    },
+  })
+  const [first, ...rest] = Array.from({ length: 5 }, () => log.append(channel, Buffer.from('x'), {}))
+  expect(rest).toHaveLength(4)
+  if (first === undefined) throw new Error('nothing appended')
+  const since = { epoch: first.epoch, seq: first.seq }
+  const joins = await Promise.all(
+    Array.from({ length: 1000 }, async () => hub.subscribe(channel, new Recorder(), { since })),
+  )
+  expect(joins.every(({ recovered }) => recovered)).toBe(true)
+  expect(reads).toBeLessThanOrEqual(3)
+  hub.close()
+})
