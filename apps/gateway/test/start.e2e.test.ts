@@ -57,7 +57,7 @@ test('the token may come with the handshake: header or subprotocol; by query onl
   expect(await byProtocol.next('Welcome')).toMatchObject({ userId: 'hs-ann' })
   expect(byProtocol.headers['sec-websocket-protocol']).toBe('gw')
   const twice = await connectWs(gateway.wsUrl, {
-    protocols: [`bearer.${token}`],
+    protocols: ['gw', `bearer.${token}`],
     headers: { authorization: `Bearer ${token}` },
   })
   expect((await twice.closed).code).toBe(1008)
