@@ -38,6 +38,7 @@ export const configSchema = z
       .describe("Balance's RS256 key; wins over the secret"),
     HAND_START_DELAY_MS: delayMs(1500).describe('From two players with chips to the first hand'),
     NEXT_HAND_DELAY_MS: delayMs(3000).describe('From one hand to the next'),
+    MAX_SPECTATORS: z.coerce.number().int().min(0).max(10_000).default(500).describe('Spectators of a table'),
     EVENT_ACCEPT_SESSIONS: z
       .stringbool()
       .prefault('false')
@@ -61,6 +62,7 @@ export interface Config {
   readonly tokenKeys: { readonly hs256Secret: string; readonly publicKey: string | undefined }
   readonly handStartDelayMs: number
   readonly nextHandDelayMs: number
+  readonly maxSpectators: number
   readonly acceptSessions: boolean
 }
 
@@ -107,6 +109,7 @@ export function loadConfig(
     },
     handStartDelayMs: values.HAND_START_DELAY_MS,
     nextHandDelayMs: values.NEXT_HAND_DELAY_MS,
+    maxSpectators: values.MAX_SPECTATORS,
     acceptSessions: values.EVENT_ACCEPT_SESSIONS,
   }
   return { ok: true, config: Object.freeze(config) }

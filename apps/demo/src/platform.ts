@@ -171,6 +171,7 @@ export function createPlatform(options: PlatformOptions): Platform {
       randomInt: options.randomInt ?? ((exclusiveMax) => randomInt(exclusiveMax)),
       firstHandDelayMs: options.handStartDelayMs,
       nextHandDelayMs: options.nextHandDelayMs,
+      maxSpectators: options.maxSpectators,
       record: audit.record,
     })
     closers.push(() => tables.stop())

@@ -24,6 +24,7 @@ describe('loadConfig', () => {
         tokenKeys: { hs256Secret: developmentSecret },
         handStartDelayMs: 1500,
         nextHandDelayMs: 3000,
+        maxSpectators: 500,
         acceptSessions: false,
       },
     })

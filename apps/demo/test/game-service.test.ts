@@ -373,13 +373,17 @@ describe('moderation', () => {
     expect(await stackTotal(t, tableId, ['alice', 'bob'])).toBe(2000)
   })
 
-  it('counts spectators once', async () => {
-    await using t = await startTestPlatform()
+  it('counts spectators once, up to the limit', async () => {
+    await using t = await startTestPlatform({ maxSpectators: 1 })
     const tableId = (await t.game.listTables({})).tables[0]?.tableId ?? ''
     const spectator = () => ({ tableId, userId: 'eve', idempotencyKey: freshKey() })
     expect(await t.game.joinSpectator(spectator())).toMatchObject({ ok: true })
     expect(await t.game.joinSpectator(spectator())).toMatchObject({ ok: true })
     expect((await t.game.listTables({})).tables[0]?.spectatorCount).toBe(1)
+    expect(await t.game.joinSpectator({ ...spectator(), userId: 'fay' })).toMatchObject({
+      ok: false,
+      error: 'SPECTATORS_FULL',
+    })
     expect(await t.game.leaveSpectator(spectator())).toMatchObject({ ok: true })
     expect((await t.game.listTables({})).tables[0]?.spectatorCount).toBe(0)
     expect(await t.game.joinSpectator({ ...spectator(), tableId: 'none' })).toMatchObject({

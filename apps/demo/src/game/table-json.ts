@@ -9,11 +9,6 @@ const maxLobbyBytes = 56 * 1024
 
 /** The broadcast of a table: what clients receive unchanged. camelCase, real numbers, nobody's hole cards, the first 24 kB of spectators. */
 export function tableSnapshot(state: TableState): JsonObject {
-  const spectators = [...state.spectators].map(([userId, at]) => ({
-    userId,
-    status: 'ACTIVE',
-    joinedAt: iso(at),
-  }))
   const tableState = {
     tableId: state.tableId,
     name: state.name,
@@ -23,7 +18,7 @@ export function tableSnapshot(state: TableState): JsonObject {
     hand: state.hand ? handJson(state.hand, state.tableId) : null,
     version: state.version,
     seats: state.seats.map((seat) => seatJson(state, seat)),
-    spectators: fitting(spectators, maxSpectatorBytes),
+    spectators: fitting(state.spectators, maxSpectatorBytes, spectatorJson),
     updatedAt: iso(state.updatedAt),
     button: state.button,
   }
@@ -38,7 +33,7 @@ export function lobbyUpdate(tables: readonly TableState[]): JsonObject {
   })
   const isTaken = (summary: { readonly seatsTaken: number }): boolean => summary.seatsTaken > 0
   const inOrder = [...summaries.filter(isTaken), ...summaries.filter((summary) => !isTaken(summary))]
-  return { type: 'LobbyTablesUpdated', tables: fitting(inOrder, maxLobbyBytes) }
+  return { type: 'LobbyTablesUpdated', tables: fitting(inOrder, maxLobbyBytes, (summary) => summary) }
 }
 
 /** What the lobby shows of a table. */
@@ -56,11 +51,21 @@ export function tableSummary(state: TableState) {
   }
 }
 
-/** The first items whose JSON has at most `maxBytes` together. */
-function fitting<T>(items: readonly T[], maxBytes: number): T[] {
+function spectatorJson([userId, joinedAt]: readonly [string, number]): JsonObject {
+  return { userId, status: 'ACTIVE', joinedAt: iso(joinedAt) }
+}
+
+/** The first items whose JSON has at most `maxBytes` together; what comes after them costs nothing. */
+function fitting<T>(items: Iterable<T>, maxBytes: number, toJson: (item: T) => JsonObject): JsonObject[] {
+  const list: JsonObject[] = []
   let bytes = 0
-  const end = items.findIndex((item) => (bytes += Buffer.byteLength(JSON.stringify(item)) + 1) > maxBytes)
-  return end === -1 ? [...items] : items.slice(0, end)
+  for (const item of items) {
+    const json = toJson(item)
+    bytes += Buffer.byteLength(JSON.stringify(json)) + 1
+    if (bytes > maxBytes) break
+    list.push(json)
+  }
+  return list
 }
 
 function seatJson(state: TableState, seat: Seat): JsonObject {

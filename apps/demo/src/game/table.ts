@@ -19,12 +19,13 @@ export interface TableOptions {
   /** From the moment when two can play to the first hand, and from one hand to the next, in ms. */
   readonly firstHandDelayMs: number
   readonly nextHandDelayMs: number
+  /** Every one that comes is a broadcast to all: a crowd costs its square. */
+  readonly maxSpectators: number
   readonly record: (event: AuditEvent) => void
   /** Called with every new version of the state, in order. */
   readonly onChange: (state: TableState) => void
 }
 
-const maxSpectators = 5000
 const maxMuted = 1000
 const cashOutWaitMs = 1000
 
@@ -114,7 +115,7 @@ export class Table {
   addSpectator(userId: string): boolean {
     const { spectators } = this.#state
     if (spectators.has(userId)) return true
-    if (spectators.size >= maxSpectators) return false
+    if (spectators.size >= this.#options.maxSpectators) return false
     this.#change({ spectators: new Map(spectators).set(userId, this.#now()) })
     return true
   }
