@@ -25,3 +25,11 @@ export { createHeartbeat, type Heartbeat, type HeartbeatOptions, type HeartbeatT
 export type { OutboundLimits, SendKind, SendOptions, SendResult } from './outbound-queue.ts'
 export type { SocketEvents, SocketLike } from './socket-like.ts'
 export { ConnectionsError, type ConnectionsErrorCode } from './connections-error.ts'
+export type {
+  ConnectionStore,
+  ConnectionStoreListener,
+  LocatedConnection,
+  ReapedConnections,
+  StoredConnection,
+} from './connection-store.ts'
+export { MemoryConnectionStore } from './memory-connection-store.ts'

@@ -1,1 +1,6 @@
-export const placeholder: string = 'x'
+export {
+  RedisConnectionStore,
+  type RedisConnectionStoreEvent,
+  type RedisConnectionStoreOptions,
+} from './redis/redis-connection-store.ts'
+export type { ConnectionsRedis } from './redis/redis-script.ts'
