@@ -42,12 +42,6 @@ const origin = z
 
 /** Every variable that the gateway reads. Order is the order of the README's table. */
 const schema = z.object({
-  NODE_ENV: z
-    .enum(['production', 'development', 'test'])
-    .default('production')
-    .describe(
-      '`development` allows conveniences that a deployment must not have: tokens printed by `npm start`, permissive demo origins.',
-    ),
   HOST: z.string().min(1).default('0.0.0.0').describe('Address that the public port listens on.'),
   PORT: port(4000).describe('Public port: HTTP and WebSocket (`/ws`).'),
   METRICS_HOST: z.string().min(1).default('0.0.0.0').describe('Address of the metrics port.'),

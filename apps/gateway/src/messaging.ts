@@ -14,7 +14,7 @@ import { parseIngestEnvelope } from './services/ingest-envelope.ts'
  * What each kind of channel keeps for those who missed something. A table or the lobby is a state: the latest tells all.
  * Chat's own history lives in `@gw/chat`; the log here only bridges reconnects.
  */
-export const channelClasses: readonly ChannelClass[] = [
+const channelClasses: readonly ChannelClass[] = [
   { prefix: 'table:', kind: 'state', historySize: 200, historyMaxAgeMs: 10 * 60_000 },
   { prefix: 'chat:', kind: 'event', historySize: 500, historyMaxAgeMs: 60 * 60_000 },
   { prefix: 'lobby', kind: 'state', historySize: 20, historyMaxAgeMs: 10 * 60_000 },

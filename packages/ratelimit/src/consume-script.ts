@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
  * The judging of all keys of one slot as one atomic script: `sliding-window.ts` in Lua, where each step is explained.
  * A value is 16 + 4 × (B + 1) bytes: index I6, blockedUntilMs I6, violations I4, counts I4 each, newest first.
  */
-export const consumeScript = `
+const consumeScript = `
 -- Judges one or more keys: all or nothing.
 -- KEYS[i]  counters of key i, all in one slot
 -- ARGV[1]  consume | check | increment
@@ -97,7 +97,7 @@ return reply
  * Takes back what one slot admitted and another refused. It finds the bucket that was counted in by its number, however
  * many have begun since; counters never fall below 0.
  */
-export const refundScript = `
+const refundScript = `
 -- Takes a cost back from one or more keys.
 -- KEYS[i]  counters of key i, all in one slot
 -- ARGV     3 for each key: buckets, cost, index of the bucket it was counted in

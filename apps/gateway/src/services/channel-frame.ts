@@ -8,7 +8,7 @@ const closingBrace = 0x7d
  * `{"type":…}` → `{"type":…,"channel":…,"epoch":…,"seq":…}` without parsing. The payload must be a JSON object with
  * members; whoever lets data into a channel has checked that.
  */
-export function withPosition(message: Pick<ChannelMessage, 'channel' | 'epoch' | 'seq' | 'data'>): Buffer {
+function withPosition(message: Pick<ChannelMessage, 'channel' | 'epoch' | 'seq' | 'data'>): Buffer {
   const end = message.data.lastIndexOf(closingBrace)
   const { channel, epoch, seq } = message
   const tail = Buffer.from(
