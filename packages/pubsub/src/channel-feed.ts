@@ -55,6 +55,7 @@ export class ChannelFeed {
   #retry: NodeJS.Timeout | undefined
   #retryMs = firstRetryMs
   #waiting = 0
+  #moved = false
   #closed = false
 
   constructor(options: FeedOptions) {
@@ -107,6 +108,13 @@ export class ChannelFeed {
         this.#again = true
       }
     } else if (!this.#apply(message)) this.sync()
+  }
+
+  /** Nothing was delivered since the last call: a busy channel notices a loss by itself. */
+  takeIdle(): boolean {
+    const idle = !this.#moved
+    this.#moved = false
+    return idle
   }
 
   /** The log's head was seen at `position`: are we there? */
@@ -177,6 +185,7 @@ export class ChannelFeed {
 
   #deliver(message: ChannelMessage): void {
     this.#head = message
+    this.#moved = true
     for (const subscription of this.#subscriptions) subscription.accept(message)
   }
 

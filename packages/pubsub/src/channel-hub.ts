@@ -64,9 +64,10 @@ export class ChannelHub {
     this.#feeds.get(channel)?.sync()
   }
 
-  /** Compares all channels with their logs, some at a time; those that lag read what they missed. */
+  /** Compares idle channels with their logs, some at a time; those that lag read what they missed. */
   async check(): Promise<void> {
-    const channels = [...this.#feeds.keys()]
+    const channels: string[] = []
+    for (const [channel, feed] of this.#feeds) if (feed.takeIdle()) channels.push(channel)
     for (let at = 0; at < channels.length && !this.#closed; at += checksAtOnce)
       await Promise.all(channels.slice(at, at + checksAtOnce).map(async (channel) => this.#check(channel)))
   }

@@ -46,7 +46,7 @@ export interface RedisBrokerOptions extends LocalOptions {
   readonly probeIntervalMs?: number
   /** Silence after which the link is replaced and `health()` is not ok, in ms. Default 3000. */
   readonly probeTimeoutMs?: number
-  /** How often the heads of all subscribed channels are compared with the log, in ms. Default 5000. */
+  /** How often subscribed channels that were idle since are compared with their logs, in ms. Default 5000. */
   readonly checkIntervalMs?: number
 }
 

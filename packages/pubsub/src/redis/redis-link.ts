@@ -106,11 +106,17 @@ export class RedisLink {
   rebuild(): void {
     // A new one would wait no less for a server that is away.
     if (this.#closed || this.#connection.status === 'reconnecting') return
-    const old = this.#connection
-    this.#lost()
-    this.#connection = this.#open()
-    old.disconnect()
-    this.#options.onEvent({ type: 'link', status: 'rebuilt' })
+    try {
+      const old = this.#connection
+      this.#connection = this.#open()
+      this.#lost()
+      old.disconnect()
+      this.#options.onEvent({ type: 'link', status: 'rebuilt' })
+    } catch (error) {
+      // A cluster of which no node is known now.
+      this.#fail(error)
+      this.#later(() => this.rebuild())
+    }
   }
 
   close(): void {
