@@ -33,3 +33,19 @@ export type {
   StoredConnection,
 } from './connection-store.ts'
 export { MemoryConnectionStore } from './memory-connection-store.ts'
+export {
+  createSessions,
+  type Session,
+  type Sessions,
+  type SessionsEvent,
+  type SessionsOptions,
+} from './sessions.ts'
+export { MemoryPresenceStore, type MemoryPresenceStoreOptions } from './memory-presence-store.ts'
+export type {
+  PresenceChange,
+  PresenceResult,
+  PresenceStatus,
+  PresenceStore,
+  PresenceStoreOptions,
+  PresenceUpdate,
+} from './presence-store.ts'

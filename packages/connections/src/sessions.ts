@@ -1,0 +1,291 @@
+/**
+ * Who is here, from all of a user's connections on all instances.
+ *
+ *   open / setAway / close ─▶ connection store + presence store ─▶ change? ─▶ onChange, on one instance
+ *   last one gone ─ grace ─▶ settled here, or by another instance if this one dies meanwhile
+ *   instance dead ─ lease ─▶ its connections reaped by another one, as if each had been closed
+ */
+import type { ConnectionStore, LocatedConnection, StoredConnection } from './connection-store.ts'
+import { ConnectionsError } from './connections-error.ts'
+import type { PresenceChange, PresenceResult, PresenceStatus, PresenceStore } from './presence-store.ts'
+
+/** All connections of one user. */
+export interface Session {
+  readonly userId: string
+  readonly status: PresenceStatus
+  readonly connections: readonly LocatedConnection[]
+}
+
+/** What the app may log or count. */
+export type SessionsEvent = {
+  readonly type: 'error'
+  readonly operation: 'save' | 'delete' | 'presence' | 'settle' | 'listener'
+  readonly error: unknown
+}
+
+export interface SessionsOptions {
+  readonly connections: ConnectionStore
+  readonly presence: PresenceStore
+  /** A user's status changed, once on one instance: publish it here. In order for each user. */
+  readonly onChange?: (change: PresenceChange) => void | Promise<void>
+  /** Connections of an instance that died, each once; presence is updated after the promise. See `ConnectionStore`. */
+  readonly onReaped?: (connections: readonly LocatedConnection[]) => void | Promise<void>
+  readonly onEvent?: (event: SessionsEvent) => void
+  /** How often failed updates are repeated and others' users are settled, in ms. Default 2000. */
+  readonly sweepMs?: number
+  /** Every user is written again within this, so that presence may have a TTL, in ms. Default 1 200 000. */
+  readonly refreshMs?: number
+}
+
+/** Calls return at once; what the stores refuse is reported, remembered and repeated. */
+export interface Sessions {
+  /** A connection of this instance is authenticated. */
+  open(connection: StoredConnection): void
+  setAway(connectionId: string, isAway: boolean): void
+  /** Nothing happens for one that isn't open. */
+  close(connectionId: string): void
+  /** Rejects with `unavailable`. */
+  getSession(userId: string): Promise<Session>
+  /** Rejects with `unavailable`. Unknown users are offline. */
+  getStatus(userIds: readonly string[]): Promise<ReadonlyMap<string, PresenceStatus>>
+  /** Users with a connection here. */
+  readonly size: number
+  /** Resolves when everything that was called has been tried. */
+  flush(): Promise<void>
+  /** Stops sweeping. The stores stay open. Idempotent. */
+  stop(): Promise<void>
+}
+
+interface LocalConnection {
+  readonly id: string
+  status: PresenceStatus
+  /** What the store has heard of it. */
+  told: PresenceStatus | undefined
+  /** Counts what is told, so that the store knows a repetition. */
+  turn: number
+}
+
+interface LocalUser {
+  readonly userId: string
+  readonly connections: Map<string, LocalConnection>
+  /** As last heard from the store. */
+  known: PresenceStatus
+  working: Promise<void> | undefined
+  refreshedAtMs: number
+}
+
+const maxRunning = 100
+
+/** Takes over who is where; the stores are the caller's to close, after `stop()`. */
+export function createSessions(options: SessionsOptions): Sessions {
+  return new LocalSessions(options)
+}
+
+class LocalSessions implements Sessions {
+  readonly #options: SessionsOptions
+  readonly #users = new Map<string, LocalUser>()
+  readonly #userOf = new Map<string, LocalUser>()
+  readonly #tasks = new Set<Promise<unknown>>()
+  readonly #settling = new Map<string, NodeJS.Timeout>()
+  readonly #sweeper: NodeJS.Timeout
+  readonly #stopListening: () => void
+  readonly #refreshMs: number
+  readonly #waiting: (() => void)[] = []
+  #running = 0
+  #sweeping: Promise<void> | undefined
+  #stopped = false
+
+  constructor(options: SessionsOptions) {
+    const { sweepMs = 2000, refreshMs = 1_200_000, connections } = options
+    if (!(sweepMs > 0 && refreshMs > 0))
+      throw new ConnectionsError('invalid', 'sweepMs and refreshMs must be more than 0')
+    this.#options = options
+    this.#refreshMs = refreshMs
+    this.#sweeper = setInterval(() => void this.#sweep(), sweepMs).unref()
+    this.#stopListening = connections.listen({
+      onReaped: async ({ connections: lost }) => this.#reaped(lost),
+      onRebuilt: () => this.#rebuilt(),
+    })
+  }
+
+  get size(): number {
+    return this.#users.size
+  }
+
+  open(connection: StoredConnection): void {
+    const { connectionId, userId } = connection
+    if (this.#stopped || this.#userOf.has(connectionId)) return
+    const user = this.#users.get(userId) ?? createUser(userId)
+    this.#users.set(userId, user)
+    this.#userOf.set(connectionId, user)
+    user.connections.set(connectionId, { id: connectionId, status: 'online', told: undefined, turn: 0 })
+    this.#track('save', this.#options.connections.save(connection))
+    void this.#work(user)
+  }
+
+  setAway(connectionId: string, isAway: boolean): void {
+    const user = this.#userOf.get(connectionId)
+    const connection = user?.connections.get(connectionId)
+    if (user === undefined || connection === undefined) return
+    setStatus(connection, isAway ? 'away' : 'online')
+    void this.#work(user)
+  }
+
+  close(connectionId: string): void {
+    const user = this.#userOf.get(connectionId)
+    const connection = user?.connections.get(connectionId)
+    if (user === undefined || connection === undefined) return
+    this.#userOf.delete(connectionId)
+    setStatus(connection, 'offline')
+    // Presence first: if we die in between, whoever reaps the connection does it again.
+    const gone = this.#work(user).then(async () => this.#options.connections.delete(connectionId))
+    this.#track('delete', gone)
+  }
+
+  async getSession(userId: string): Promise<Session> {
+    const [connections, statuses] = await Promise.all([
+      this.#options.connections.getByUser(userId),
+      this.#options.presence.getStatus([userId]),
+    ])
+    return { userId, status: statuses.get(userId) ?? 'offline', connections }
+  }
+
+  getStatus(userIds: readonly string[]): Promise<ReadonlyMap<string, PresenceStatus>> {
+    return this.#options.presence.getStatus(userIds)
+  }
+
+  async flush(): Promise<void> {
+    while (this.#tasks.size > 0) await Promise.allSettled(this.#tasks)
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    clearInterval(this.#sweeper)
+    this.#stopListening()
+    for (const timer of this.#settling.values()) clearTimeout(timer)
+    this.#settling.clear()
+    await this.#sweeping
+    await this.flush()
+  }
+
+  #track(operation: SessionsEvent['operation'], task: Promise<unknown>): void {
+    const tracked = task
+      .catch((error: unknown) => this.#options.onEvent?.({ type: 'error', operation, error }))
+      .finally(() => this.#tasks.delete(tracked))
+    this.#tasks.add(tracked)
+  }
+
+  /** Tells the store what it has not heard of a user: one thing after another, so that changes come in order. */
+  #work(user: LocalUser): Promise<void> {
+    if (user.working === undefined) {
+      user.working = this.#tellAll(user).finally(() => {
+        user.working = undefined
+      })
+      this.#track('presence', user.working)
+    }
+    return user.working.catch(() => {})
+  }
+
+  async #tellAll(user: LocalUser): Promise<void> {
+    for (let next = firstUntold(user); next !== undefined; next = firstUntold(user)) {
+      const { id: connectionId, status, turn } = next
+      const { userId, known } = user
+      const update = { userId, connectionId, status, known, id: `${connectionId}:${turn}` }
+      const result = await this.#limited(async () => this.#options.presence.update(update))
+      if (next.turn === turn) next.told = status
+      user.known = result.status
+      if (next.told === 'offline') user.connections.delete(connectionId)
+      await this.#take(userId, result)
+    }
+    user.refreshedAtMs = performance.now()
+    if (user.connections.size === 0 && this.#users.get(user.userId) === user) this.#users.delete(user.userId)
+  }
+
+  async #take(userId: string, { change, settleAfterMs }: PresenceResult): Promise<void> {
+    if (change !== undefined)
+      try {
+        await this.#options.onChange?.(change)
+      } catch (error) {
+        this.#options.onEvent?.({ type: 'error', operation: 'listener', error })
+      }
+    if (settleAfterMs === undefined || this.#stopped) return
+    clearTimeout(this.#settling.get(userId))
+    const timer = setTimeout(() => this.#track('settle', this.#settle(userId, false)), settleAfterMs + 1)
+    this.#settling.set(userId, timer)
+  }
+
+  async #settle(userId: string, isOverdue: boolean): Promise<void> {
+    this.#settling.delete(userId)
+    await this.#take(userId, await this.#options.presence.settle(userId, isOverdue))
+  }
+
+  /** A rebuild touches every user at once: some at a time. */
+  async #limited<T>(call: () => Promise<T>): Promise<T> {
+    if (this.#running >= maxRunning) await new Promise<void>((resolve) => void this.#waiting.push(resolve))
+    this.#running++
+    try {
+      return await call()
+    } finally {
+      this.#running--
+      this.#waiting.shift()?.()
+    }
+  }
+
+  async #reaped(lost: readonly LocatedConnection[]): Promise<void> {
+    await this.#options.onReaped?.(lost)
+    for (const { userId, connectionId } of lost) {
+      const update = { userId, connectionId, status: 'offline', id: `reaped:${connectionId}` } as const
+      await this.#take(userId, await this.#options.presence.update(update))
+    }
+  }
+
+  /** What the connection store had lost, presence may have lost too. */
+  #rebuilt(): void {
+    for (const user of this.#users.values()) this.#repeat(user)
+  }
+
+  #repeat(user: LocalUser): void {
+    for (const connection of user.connections.values()) {
+      connection.told = undefined
+      connection.turn++
+    }
+    void this.#work(user)
+  }
+
+  #sweep(): Promise<void> {
+    this.#sweeping ??= this.#sweepOnce()
+      .catch((error: unknown) => this.#options.onEvent?.({ type: 'error', operation: 'settle', error }))
+      .finally(() => {
+        this.#sweeping = undefined
+      })
+    return this.#sweeping
+  }
+
+  async #sweepOnce(): Promise<void> {
+    const staleAtMs = performance.now() - this.#refreshMs
+    for (const user of this.#users.values())
+      if (user.refreshedAtMs < staleAtMs) this.#repeat(user)
+      else if (firstUntold(user) !== undefined) void this.#work(user)
+    for (const userId of await this.#options.presence.overdue()) await this.#settle(userId, true)
+  }
+}
+
+function createUser(userId: string): LocalUser {
+  return {
+    userId,
+    connections: new Map(),
+    known: 'offline',
+    working: undefined,
+    refreshedAtMs: performance.now(),
+  }
+}
+
+function setStatus(connection: LocalConnection, status: PresenceStatus): void {
+  if (connection.status !== status) connection.turn++
+  connection.status = status
+}
+
+function firstUntold({ connections }: LocalUser): LocalConnection | undefined {
+  for (const connection of connections.values()) if (connection.told !== connection.status) return connection
+  return undefined
+}
