@@ -21,6 +21,7 @@ import { createBackends } from './grpc/backends.ts'
 import { createPublisherServer } from './grpc/publisher-server.ts'
 import { createHttpApp } from './http/app.ts'
 import { createProxy, createProxyDispatcher } from './http/proxy.ts'
+import { auditRoutes } from './http/routes/audit.ts'
 import { moderationRoutes } from './http/routes/moderation.ts'
 import { profileRoutes } from './http/routes/profile.ts'
 import { pushRoutes } from './http/routes/push.ts'
@@ -201,6 +202,7 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
       }),
       ...moderationRoutes(backends.game),
       ...profileRoutes(backends.player),
+      ...auditRoutes(backends),
       ...pushRoutes({ notify: backends.notify, vapidPublicKey: config.VAPID_PUBLIC_KEY }),
     ],
   })

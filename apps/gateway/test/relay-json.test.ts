@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf'
 import { expect, test } from 'vitest'
+import { GameEventSchema } from '../src/grpc/gen/event/event_pb.ts'
 import { GetTableStateResponseSchema, ListTablesResponseSchema } from '../src/grpc/gen/game/game_pb.ts'
 import { relayJson } from '../src/grpc/relay-json.ts'
 
@@ -57,4 +58,35 @@ test('int64 are decimal strings, timestamps seconds and nanos, set optionals are
 
 test('an empty list stays a list', () => {
   expect(relayJson(ListTablesResponseSchema, create(ListTablesResponseSchema))).toEqual({ tables: [] })
+})
+
+test('a Struct keeps the shape that it has on the wire', () => {
+  const event = create(GameEventSchema, {
+    eventId: 'e1',
+    type: 'HAND_STARTED',
+    userId: 'ann',
+    seatId: 0,
+    payload: { buttonSeat: 1, participants: ['ann'], rake: null, live: true, pot: { main: 5 } },
+  })
+  expect(relayJson(GameEventSchema, event)).toMatchObject({
+    user_id: 'ann',
+    _user_id: 'user_id',
+    seat_id: 0,
+    _seat_id: 'seat_id',
+    payload: {
+      fields: {
+        buttonSeat: { numberValue: 1, kind: 'numberValue' },
+        participants: {
+          listValue: { values: [{ stringValue: 'ann', kind: 'stringValue' }] },
+          kind: 'listValue',
+        },
+        rake: { nullValue: 'NULL_VALUE', kind: 'nullValue' },
+        live: { boolValue: true, kind: 'boolValue' },
+        pot: {
+          structValue: { fields: { main: { numberValue: 5, kind: 'numberValue' } } },
+          kind: 'structValue',
+        },
+      },
+    },
+  })
 })

@@ -43,9 +43,11 @@ function messageJson(message: ReflectMessage): Json {
     const hasPresence =
       field.fieldKind === 'message' || field.oneof !== undefined || field.proto.proto3Optional
     if (hasPresence && !message.isSet(field)) continue
-    body[field.name] = fieldJson(field, message)
-    if (field.proto.proto3Optional) body[`_${field.name}`] = field.name
-    else if (field.oneof) body[field.oneof.name] = field.name
+    // The platform's loader brings Google's own types, such as Struct, with camelCase names.
+    const name = message.desc.typeName.startsWith('google.protobuf.') ? field.localName : field.name
+    body[name] = fieldJson(field, message)
+    if (field.proto.proto3Optional) body[`_${name}`] = name
+    else if (field.oneof) body[field.oneof.name] = name
   }
   return body
 }

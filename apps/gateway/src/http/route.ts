@@ -31,8 +31,8 @@ export interface Route<Params, Query, Body> {
   readonly params: z.ZodType<Params>
   readonly query: z.ZodType<Query>
   readonly body: z.ZodType<Body>
-  /** Text of the 400 answer when the input doesn't fit. */
-  readonly invalid: string
+  /** Text of the 400 answer when the input doesn't fit; may name the first member that didn't. */
+  readonly invalid: string | ((member: string) => string)
   /** Text of the answer when a backend call fails. */
   readonly failure: string
   /** Text of the 404 answer; default: `failure`. */
@@ -62,6 +62,15 @@ function idempotencyKeyOf(request: Request, caller: Identity): string {
   return given === '' ? randomUUID() : `${caller.subject}:${given}`
 }
 
+function invalidInput(
+  { invalid }: Pick<Route<unknown, unknown, unknown>, 'invalid'>,
+  results: readonly z.ZodSafeParseResult<unknown>[],
+): GatewayError {
+  const [issue] = results.flatMap(({ error }) => error?.issues ?? [])
+  const member = String(issue?.path[0] ?? 'request')
+  return new GatewayError('invalid_request', typeof invalid === 'string' ? invalid : invalid(member))
+}
+
 /** Turns a typed route into one that can be mounted: parse, call, answer, one error table. */
 export function route<Params, Query, Body>(definition: Route<Params, Query, Body>): MountableRoute {
   async function answer(request: Request, response: Response): Promise<void> {
@@ -73,7 +82,7 @@ export function route<Params, Query, Body>(definition: Route<Params, Query, Body
     const query = definition.query.safeParse(request.query)
     const body = definition.body.safeParse(request.body ?? {})
     if (!params.success || !query.success || !body.success)
-      throw new GatewayError('invalid_request', definition.invalid)
+      throw invalidInput(definition, [params, query, body])
     const requestId = response.getHeader('x-request-id')
     const result = await definition.handle(
       { params: params.data, query: query.data, body: body.data },
