@@ -9,7 +9,8 @@ import type {
 } from './broker.ts'
 import type { ChannelLog, Upstream } from './channel-log.ts'
 import { PubSubError } from './errors.ts'
-import { LocalSubscription, type LogRange } from './local-subscription.ts'
+import { JoinRounds } from './join-rounds.ts'
+import { LocalSubscription } from './local-subscription.ts'
 
 export interface FeedOptions {
   readonly channel: string
@@ -27,12 +28,6 @@ export interface FeedOptions {
 
 type Head = Position & { readonly publishedAtMs: number }
 
-interface Join {
-  readonly subscription: LocalSubscription
-  readonly since: Position
-  readonly done: (error?: unknown) => void
-}
-
 const firstRetryMs = 100
 const maxRetryMs = 2000
 
@@ -45,13 +40,12 @@ const maxRetryMs = 2000
 export class ChannelFeed {
   readonly #options: FeedOptions
   readonly #subscriptions = new Set<LocalSubscription>()
+  readonly #joins: JoinRounds
   #joining: Promise<void> | undefined
   #head: Head | undefined
   #syncing = true
   #again = false
   #pending: ChannelMessage[] = []
-  #joins: Join[] = []
-  #joinsRun = false
   #retry: NodeJS.Timeout | undefined
   #retryMs = firstRetryMs
   #waiting = 0
@@ -60,6 +54,7 @@ export class ChannelFeed {
 
   constructor(options: FeedOptions) {
     this.#options = options
+    this.#joins = new JoinRounds({ ...options, epoch: () => this.#head?.epoch })
   }
 
   get size(): number {
@@ -90,7 +85,7 @@ export class ChannelFeed {
         onClose: (closed) => this.#leave(closed),
       })
       this.#subscriptions.add(subscription)
-      if (since !== undefined) await this.#recover(subscription, since)
+      if (since !== undefined) await this.#joins.recover(subscription, since)
       return subscription
     } finally {
       this.#waiting--
@@ -248,69 +243,6 @@ export class ChannelFeed {
     if (!logged) return
     onEvent({ type: 'reset', channel, reason })
     for (const subscription of this.#subscriptions) subscription.reset({ channel, epoch, seq, reason })
-  }
-
-  async #recover(subscription: LocalSubscription, since: Position): Promise<void> {
-    if (since.epoch === subscription.epoch && since.seq === subscription.seq) {
-      subscription.recovered = true
-      return
-    }
-    await new Promise<void>((resolve, reject) => {
-      const done = (error?: unknown): void => {
-        if (error === undefined) return resolve()
-        subscription.close()
-        reject(error)
-      }
-      this.#joins.push({ subscription, since, done })
-      if (!this.#joinsRun) void this.#runJoins()
-    })
-  }
-
-  /** All who came while a read was under way share the next one: a storm costs a few reads, not one each. */
-  async #runJoins(): Promise<void> {
-    this.#joinsRun = true
-    // The reconnects of one turn of the event loop belong together.
-    await Promise.resolve()
-    while (this.#joins.length > 0) {
-      const round = this.#joins.splice(0)
-      try {
-        const epoch = this.#head?.epoch
-        const known = round.filter(({ since }) => since.epoch === epoch).map(({ since }) => since.seq)
-        const range =
-          epoch === undefined || known.length === 0
-            ? undefined
-            : await this.#readRange({ epoch, seq: Math.min(...known) })
-        for (const { subscription, since, done } of round) {
-          subscription.recover(since, range)
-          done()
-        }
-      } catch (error) {
-        for (const { done } of round) done(error)
-      }
-    }
-    this.#joinsRun = false
-  }
-
-  async #readRange(since: Position): Promise<LogRange> {
-    const { channel, log, pageSize } = this.#options
-    let messages: ChannelMessage[] = []
-    let from = since
-    for (;;) {
-      const page = await log.read(channel, { since: from, limit: pageSize })
-      const [first] = page.messages
-      // Trimmed in between: what was read is no longer connected to what follows.
-      if (first !== undefined && first.seq !== from.seq + 1) messages = []
-      messages.push(...page.messages)
-      const last = page.messages.at(-1)
-      if (page.epoch !== since.epoch || last === undefined || last.seq >= page.seq)
-        return {
-          epoch: page.epoch,
-          seq: last?.seq ?? page.seq,
-          low: messages[0]?.seq ?? page.seq + 1,
-          messages,
-        }
-      from = last
-    }
   }
 
   #leave(subscription: LocalSubscription): void {

@@ -1,4 +1,4 @@
-import type { ChannelMessage, Position } from './broker.ts'
+import type { ChannelMessage, Position, ReadResult } from './broker.ts'
 
 /** What of a log is asked for: the `limit` messages after `since`, or, without it, the latest ones. */
 export interface LogRequest {
@@ -30,4 +30,13 @@ export interface Upstream {
   /** Resolves when messages published from now on will arrive. */
   subscribe(channel: string): Promise<void>
   unsubscribe(channel: string): void
+}
+
+/** A page as callers of `read` see it: with the answer whether it follows `since` without a hole. */
+export function toReadResult(page: LogPage, since: Position | undefined): ReadResult {
+  const { epoch, seq, messages } = page
+  const first = messages[0]?.seq ?? seq + 1
+  const complete =
+    since === undefined || (since.epoch === epoch && since.seq <= seq && first <= since.seq + 1)
+  return { epoch, seq, messages, complete }
 }

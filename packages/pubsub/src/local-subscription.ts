@@ -88,7 +88,8 @@ export class LocalSubscription implements Subscription {
     if (proven) {
       const later = this.#queue.filter((item) => item.seq > range.seq)
       this.#queue.length = 0
-      this.#queue.push(...range.messages.filter((message) => message.seq > since.seq), ...later)
+      for (const message of range.messages) if (message.seq > since.seq) this.#queue.push(message)
+      for (const item of later) this.#queue.push(item)
       this.#base = { epoch: since.epoch, seq: since.seq }
       if (range.seq > this.#last.seq) this.#last = { epoch: range.epoch, seq: range.seq }
     } else if (this.#reset !== undefined) {

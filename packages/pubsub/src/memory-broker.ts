@@ -13,10 +13,10 @@ import type {
 } from './broker.ts'
 import { type ChannelClass, ChannelClasses } from './channel-class.ts'
 import { ChannelHub, type LocalOptions } from './channel-hub.ts'
+import { toReadResult } from './channel-log.ts'
 import { PubSubError } from './errors.ts'
 import { MemoryLog } from './memory-log.ts'
 import { parseLimit, parsePublish, parseSince } from './call-arguments.ts'
-import { toReadResult } from './read-result.ts'
 
 export interface MemoryBrokerOptions extends LocalOptions {
   /** Settings by prefix of the channel's name. Default: everything is an event, the last 1000 of five minutes. */

@@ -75,12 +75,12 @@ export class ScriptRunner {
     const rest = [keys.length, ...keys, ...args]
     this.#unanswered++
     try {
-      return await client.callBuffer('evalsha', [script.sha1, ...rest])
-    } catch (error) {
-      if (!isNoScript(error)) throw unavailable(error)
-      return await client.callBuffer('eval', [script.lua, ...rest]).catch((cause: unknown) => {
-        throw unavailable(cause)
+      return await client.callBuffer('evalsha', [script.sha1, ...rest]).catch(async (error: unknown) => {
+        if (isNoScript(error)) return client.callBuffer('eval', [script.lua, ...rest])
+        throw error
       })
+    } catch (error) {
+      return await refuse('Redis cannot take the command now', error)
     } finally {
       this.#unanswered--
       this.#answeredAtMs = performance.now()
@@ -88,17 +88,15 @@ export class ScriptRunner {
   }
 }
 
-/** In the next turn: a caller who tries again at once must not keep the event loop from hearing the answer. */
-async function refuse(message: string): Promise<never> {
+/**
+ * Lost links, redirections without an end, OOM, READONLY, a cluster that is down: all of them pass. In the next turn: a
+ * caller who tries again at once must not keep the event loop from hearing that it has passed.
+ */
+async function refuse(message: string, cause?: unknown): Promise<never> {
   await new Promise((resolve) => setImmediate(resolve))
-  throw new PubSubError('unavailable', message)
+  throw new PubSubError('unavailable', message, { cause })
 }
 
 function isNoScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('NOSCRIPT')
-}
-
-/** Lost links, redirections without an end, OOM, READONLY, a cluster that is down: all of them pass. */
-function unavailable(cause: unknown): PubSubError {
-  return new PubSubError('unavailable', 'Redis cannot take the command now', { cause })
 }
