@@ -249,7 +249,7 @@ const rows: readonly Row[] = [
 ]
 
 describe('in order', () => {
-  test.each(rows)('%s %j → %i', async (request, body, status, answer) => {
+  test.each(rows)('%s %j → %i', async (...[request, body, status, answer]) => {
     const [method = '', path = ''] = request.split(' ')
     const response = await call(method, path, body)
     expect([response.status, response.body]).toEqual([status, answer])
