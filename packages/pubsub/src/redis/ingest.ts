@@ -6,6 +6,7 @@ import { OccurrenceCounter } from './occurrence-counter.ts'
 import type { RedisBroker } from './redis-broker.ts'
 import type { RedisClient } from './redis-client.ts'
 import { RedisLink } from './redis-link.ts'
+import { occurrenceSlackMs } from './redis-log.ts'
 
 /** Where a foreign message belongs. */
 export interface IngestMessage {
@@ -67,6 +68,11 @@ class RedisIngest implements Ingest {
   readonly #timers = new Set<NodeJS.Timeout>()
   readonly #verify: NodeJS.Timeout
   #link: RedisLink | undefined
+  /**
+   * Who has just begun to listen does not know how often a content was taken before. It waits until that is so long ago
+   * that it cannot be what it hears; meanwhile those who know are ahead of it.
+   */
+  #heldUntilMs = performance.now() + occurrenceSlackMs
   #pending = 0
   #closed = false
 
@@ -110,11 +116,18 @@ class RedisIngest implements Ingest {
       sharded: false,
       timeoutMs,
       onMessage: (_name, raw) => this.#hear(raw),
-      onResumed: () => {},
+      onResumed: () => this.#hold(),
       onEvent: this.#onEvent,
     })
     this.#link = link
-    link.subscribe(channel).catch((error: unknown) => this.#fail(error))
+    link.subscribe(channel).then(
+      () => this.#hold(),
+      (error: unknown) => this.#fail(error),
+    )
+  }
+
+  #hold(): void {
+    this.#heldUntilMs = performance.now() + occurrenceSlackMs
   }
 
   #hear(raw: Buffer): void {
@@ -151,6 +164,11 @@ class RedisIngest implements Ingest {
   /** One batch after the other, and none passes one that has to be sent again. */
   async #drain(channel: string, queue: Heard[], waitMs: number): Promise<void> {
     while (queue.length > 0 && !this.#closed) {
+      const holdMs = this.#heldUntilMs - performance.now()
+      if (holdMs > 0 && queue.some(({ idempotencyKey }) => idempotencyKey === undefined)) {
+        this.#later(() => void this.#drain(channel, queue, waitMs), holdMs)
+        return
+      }
       const batch = queue.slice(0, maxBatch)
       const outcomes = await Promise.allSettled(batch.map(async (heard) => this.#take(channel, heard)))
       if (this.#closed) return
@@ -163,7 +181,10 @@ class RedisIngest implements Ingest {
       queue.splice(0, done)
       this.#pending -= done
       if (failed !== -1) {
-        this.#later(() => void this.#drain(channel, queue, Math.min(waitMs * 2, maxRetryMs)), waitMs)
+        this.#later(
+          () => void this.#drain(channel, queue, Math.min(waitMs * 2, maxRetryMs)),
+          waitMs * (0.5 + Math.random()),
+        )
         return
       }
     }
@@ -181,13 +202,10 @@ class RedisIngest implements Ingest {
   }
 
   #later(action: () => void, ms: number): void {
-    const timer = setTimeout(
-      () => {
-        this.#timers.delete(timer)
-        action()
-      },
-      ms * (0.5 + Math.random()),
-    )
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      action()
+    }, ms)
     this.#timers.add(timer)
   }
 

@@ -37,8 +37,8 @@ export interface AppendResult {
 // A channel that was only ever read is forgotten soon; one that has messages keeps its epoch for a day.
 const readTtlMs = 900_000
 const publishTtlMs = 86_400_000
-// How much later than another instance we may get a message into Redis after we heard it, beyond our own delay.
-const occurrenceSlackMs = 2000
+/** How much later than another instance one may get a message into Redis after hearing it, beyond its own delay. */
+export const occurrenceSlackMs = 1000
 const occurrenceTtlMs = 60_000
 
 /** The log of all channels in Redis; all keys of a channel share a slot, each has a TTL. */
