@@ -44,6 +44,7 @@ import { createDispatch } from './ws/dispatch.ts'
 import { createChatHandlers } from './ws/handlers/chat.ts'
 import { createLobbyHandlers } from './ws/handlers/lobby.ts'
 import { createTableHandlers } from './ws/handlers/table.ts'
+import { createRestore } from './ws/restore.ts'
 import { createSockets } from './ws/sockets.ts'
 
 /** Channels of one socket: the lobby, and tables with their chats. */
@@ -156,12 +157,19 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
     onEvent: observer.onChat,
   })
   const sessionEvents = createSessionEvents({ event: backends.event, onResult: observer.onSessionEvent })
-  const lobby = createLobbyHandlers({ game: backends.game, channels })
-  const dispatch = createDispatch({
-    table: createTableHandlers({ game: backends.game, channels, spectators, facts }),
-    lobby,
-    chat: createChatHandlers({ chat, channels }),
-    limit: limits.socket,
+  const lobby = createLobbyHandlers({
+    game: backends.game,
+    channels,
+    onError(error, { connection, userId }) {
+      if (connection.state === 'open') observer.onFailure('lobby_failed', error, { userId })
+    },
+  })
+  const table = createTableHandlers({ game: backends.game, channels, spectators, facts })
+  const chatHandlers = createChatHandlers({ chat, channels })
+  const dispatch = createDispatch({ table, lobby, chat: chatHandlers, limit: limits.socket })
+  const restore = createRestore({
+    resume: { table: table.resume, chat: chatHandlers.resume, lobby: lobby.resume },
+    startLobby: lobby.start,
   })
 
   const proxyDispatcher = createProxyDispatcher(config.PROXY_TIMEOUT_MS)
@@ -217,10 +225,6 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
         .catch((error: unknown) =>
           observer.onFailure('username_sync_failed', error, { userId: session.userId }),
         )
-    lobby.subscribe(session).catch((error: unknown) => {
-      if (session.connection.state === 'open')
-        observer.onFailure('lobby_failed', error, { userId: session.userId })
-    })
   }
 
   function onGone(
@@ -253,6 +257,7 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
     queryToken: config.WS_QUERY_TOKEN_AUTH,
     isDraining: () => draining,
     onReady,
+    restore,
     onGone,
     onEvent: observer.onSession,
     onRefused: observer.onUpgradeRefused,

@@ -16,6 +16,16 @@ import {
 import { GatewayError } from '../errors.ts'
 import { frameOf } from './channel-frame.ts'
 
+/** A socket has all the subscriptions that it may have. */
+export class SubscriptionCapError extends Error {
+  readonly code = 'too_many_subscriptions'
+
+  constructor() {
+    super('Too many subscriptions on this connection')
+    this.name = 'SubscriptionCapError'
+  }
+}
+
 export interface JoinOptions {
   readonly since?: Position
   /** Called for each message before it is sent; false keeps it from this socket. */
@@ -32,11 +42,11 @@ export interface Joined {
   /** False when this socket had the channel before. */
   readonly isNew: boolean
   /** Lets messages flow: first those that came since the join, then live. */
-  start(): void
+  readonly start: () => void
 }
 
 export interface Channels {
-  /** Subscribes; messages wait until `start()`. Throws `unavailable` (retryable) or `rate_limited` at the cap. */
+  /** Subscribes; messages wait until `start()`. Throws `unavailable` (retryable), or {@link SubscriptionCapError}. */
   join(connection: Connection, channel: string, options?: JoinOptions): Promise<Joined>
   /** True when the socket had the channel. */
   leave(connectionId: string, channel: string): boolean
@@ -87,7 +97,7 @@ export function createChannels({ broker, subscriptions, kindOf, ...hooks }: Chan
   return {
     async join(connection, channel, options = {}) {
       const place = subscriptions.subscribe(connection.id, channel)
-      if (!place.ok) throw new GatewayError('rate_limited', 'Too many subscriptions on this connection')
+      if (!place.ok) throw new SubscriptionCapError()
       const isNew = !joined.get(connection.id)?.has(channel)
       let subscription: Subscription
       try {

@@ -1,11 +1,18 @@
 /** What a client is told when its message could not be taken or done: by the one error table. */
-import type { ActionResult, ClientMessage, ErrorMessage } from '@gw/protocol'
+import type { ActionResult, ClientMessage, ErrorCode, ErrorMessage } from '@gw/protocol'
 import type { ParsedClientMessage } from '@gw/protocol/schemas'
-import { type ErrorCode, errorTable, GatewayError } from '../errors.ts'
+import { errorTable, GatewayError } from '../errors.ts'
+import { SubscriptionCapError } from '../services/channels.ts'
 
 /** Narrows to a JSON object. */
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** The code that a client is told; what isn't ours to name is `internal`. */
+export function wireCodeOf(error: unknown): ErrorCode {
+  if (error instanceof SubscriptionCapError) return error.code
+  return error instanceof GatewayError ? error.code : 'internal'
 }
 
 /** The answer to a message that failed; anything but a {@link GatewayError} is `internal`. */
@@ -13,6 +20,15 @@ export function refusalOf(
   error: unknown,
   message: ClientMessage,
 ): ErrorMessage & { readonly code: ErrorCode } {
+  if (error instanceof SubscriptionCapError)
+    return {
+      type: 'Error',
+      code: error.code,
+      message: error.message,
+      retryable: false,
+      ...('tableId' in message && { tableId: message.tableId }),
+      ...(message.id !== undefined && { id: message.id }),
+    }
   const known =
     error instanceof GatewayError ? error : new GatewayError('internal', undefined, { cause: error })
   const { retryable } = errorTable[known.code]

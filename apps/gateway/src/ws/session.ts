@@ -19,14 +19,15 @@ import {
   isFeature,
   limits,
   type ServerMessage,
-  type Welcome,
 } from '@gw/protocol'
 import { parseClientMessage } from '@gw/protocol/schemas'
 import { GatewayError } from '../errors.ts'
 import type { ClientSession, Reply } from './client-session.ts'
 import type { Dispatch } from './dispatch.ts'
 import { invalidReply, isObject, refusalOf } from './error-replies.ts'
+import type { Restore } from './restore.ts'
 import { watchTokenLife } from './token-life.ts'
+import { welcomeOf } from './welcome.ts'
 
 /** Features that this gateway grants. */
 const granted: readonly Feature[] = ['acks']
@@ -70,6 +71,8 @@ export interface SessionOptions {
   readonly onRenewed: (session: ClientSession) => void
   /** Called once behind Welcome. */
   readonly onReady: (session: ClientSession) => void
+  /** Brings subscriptions back behind Welcome; what the client sends meanwhile waits. */
+  readonly restore: Restore
   readonly onEvent: (event: SessionEvent) => void
 }
 
@@ -97,6 +100,7 @@ export function createSession(options: SessionOptions): Session {
   let held: Buffer[] = []
   let heldBytes = 0
   let opening: Promise<void> | undefined
+  let mayState = false
   let stopWatchingToken = (): void => {}
   const deadline = setTimeout(() => close('auth_required', 'deadline'), options.authTimeoutMs)
 
@@ -141,38 +145,31 @@ export function createSession(options: SessionOptions): Session {
     }
   }
 
-  function welcome(identity: Identity, features: ReadonlySet<Feature>): Welcome {
-    const asked = features.size > 0
-    return {
-      type: 'Welcome',
-      userId: identity.subject,
-      connectionId: connection.id,
-      ...(asked && {
-        instanceId: options.instanceId,
-        features: [...features],
-        tokenExpiresAt: new Date(identity.expiresAtMs).toISOString(),
-      }),
-    }
+  function grant(asked: readonly string[] = []): ReadonlySet<Feature> {
+    return new Set(asked.filter(isFeature).filter((feature) => granted.includes(feature)))
   }
 
-  async function authenticate(token: string, asked: readonly string[] = []): Promise<void> {
+  /** `asked` is undefined when the token came with the handshake: features and resume may still follow. */
+  async function authenticate(token: string, asked?: Authenticate): Promise<void> {
     phase = 'verifying'
     const result = await verifier.verifyToken(token)
     if (phase !== 'verifying') return
     if (!result.ok) return close('auth_refused', result.code)
-    const features = new Set(asked.filter(isFeature).filter((feature) => granted.includes(feature)))
+    const features = grant(asked?.features)
     session = createClientSession(result.identity, features)
     const refusal = options.admit(session)
     if (refusal) return close(refusal, 'too_many_connections')
     clearTimeout(deadline)
     phase = 'ready'
     watchToken(result.identity, features.size > 0)
-    send(welcome(result.identity, features))
+    send(welcomeOf(session, options.instanceId, asked?.id))
     onEvent({ type: 'authenticated', session })
     options.onReady(session)
+    mayState = asked === undefined
+    await options.restore(asked?.resume, session)
     const early = held
     held = []
-    for (const frame of early) await handle(frame, session)
+    for (const frame of early) if (phase === 'ready') await handle(frame, session)
   }
 
   async function beforeAuthentication(data: Buffer): Promise<void> {
@@ -187,7 +184,24 @@ export function createSession(options: SessionOptions): Session {
     }
     const parsed = parseClientMessage(json)
     if (!parsed.ok || parsed.message.type !== 'Authenticate') return close('auth_required', 'blank_token')
-    await authenticate(parsed.message.token, parsed.message.features)
+    await authenticate(parsed.message.token, parsed.message)
+  }
+
+  /** After a token in the handshake: the client says what it understands and where it was. */
+  async function state(asked: Authenticate, current: ClientSession): Promise<Reply> {
+    const result = await verifier.verifyToken(asked.token)
+    if (!result.ok || result.identity.subject !== current.userId) {
+      if (asked.features === undefined) return 'answered'
+      throw new GatewayError('auth_denied')
+    }
+    mayState = false
+    const next = { ...current, identity: result.identity, features: grant(asked.features) }
+    session = next
+    options.onRenewed(next)
+    watchToken(next.identity, next.features.size > 0)
+    send(welcomeOf(next, options.instanceId, asked.id))
+    if (asked.resume) await options.restore(asked.resume, next)
+    return 'answered'
   }
 
   /** A token on an open socket renews it when it is the same user's; today's client repeats its first one by accident. */
@@ -222,7 +236,7 @@ export function createSession(options: SessionOptions): Session {
       try {
         const reply =
           message.type === 'Authenticate'
-            ? await renew(message, current)
+            ? await (mayState ? state : renew)(message, current)
             : await options.dispatch(message, current)
         answer(message, reply, current)
         if (
@@ -235,7 +249,7 @@ export function createSession(options: SessionOptions): Session {
         const refusal = refusalOf(error, message)
         send(refusal)
         result = refusal.code
-        if (!(error instanceof GatewayError) || error.code === 'internal')
+        if (refusal.code === 'internal')
           onEvent({ type: 'failed', messageType: message.type, error, session: current })
       }
     } else {

@@ -12,6 +12,7 @@ import type { WebSocket } from 'ws'
 import type { ClientSession } from './client-session.ts'
 import type { Dispatch } from './dispatch.ts'
 import { createSession, type Session, type SessionEvent } from './session.ts'
+import type { Restore } from './restore.ts'
 import { type AdmissionRefusal, listenForUpgrades, type UpgradeRefusal } from './upgrade.ts'
 
 export interface SocketsOptions {
@@ -33,6 +34,7 @@ export interface SocketsOptions {
   readonly isDraining: () => boolean
   /** An authenticated socket, behind its Welcome. */
   readonly onReady: (session: ClientSession) => void
+  readonly restore: Restore
   /** An authenticated socket is gone. */
   readonly onGone: (
     session: ClientSession,
@@ -129,6 +131,7 @@ export function createSockets(options: SocketsOptions): Sockets {
       },
       onRenewed: (client) => sessions.set(id, client),
       onReady: options.onReady,
+      restore: options.restore,
       onEvent: options.onEvent,
     })
     if (!token.ok && token.reason === 'conflict') {

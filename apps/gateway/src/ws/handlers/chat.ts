@@ -8,12 +8,14 @@ import {
   type ChatSubscribed,
   type GetChatHistory,
   limits,
+  type Position,
   type SubscribeChat,
   type UnsubscribeChat,
 } from '@gw/protocol'
 import { GatewayError } from '../../errors.ts'
-import type { Channels } from '../../services/channels.ts'
+import type { Channels, Joined } from '../../services/channels.ts'
 import type { ClientSession, Reply } from '../client-session.ts'
+import type { ResumeChannel } from '../restore.ts'
 
 export interface ChatHandlersOptions {
   readonly chat: Chat
@@ -22,6 +24,7 @@ export interface ChatHandlersOptions {
 
 export interface ChatHandlers {
   subscribe(message: SubscribeChat, session: ClientSession): Promise<Reply>
+  readonly resume: ResumeChannel
   unsubscribe(message: UnsubscribeChat, session: ClientSession): Reply
   send(message: ChatSend, session: ClientSession): Promise<Reply>
   history(message: GetChatHistory, session: ClientSession): Promise<Reply>
@@ -45,47 +48,82 @@ function reasonOf(refusal: ChatRefusal): ChatErrorReason {
 }
 
 export function createChatHandlers({ chat, channels }: ChatHandlersOptions): ChatHandlers {
-  /** Who isn't at the table hears what is said from now on, as ever, but reads nothing from before. */
-  async function historyFor(tableId: string, session: ClientSession): Promise<readonly ChatEntry[]> {
-    const page = await chat.getHistory({
-      roomId: tableId,
-      userId: session.userId,
-      limit: limits.maxHistoryPage,
-    })
+  /** Undefined for who isn't at the table: they hear what is said from now on, as ever, and read nothing from before. */
+  async function historyFor(
+    tableId: string,
+    session: ClientSession,
+    limit: number = limits.maxHistoryPage,
+  ): Promise<readonly ChatEntry[] | undefined> {
+    const page = await chat.getHistory({ roomId: tableId, userId: session.userId, limit })
     if (page.ok) return page.messages
-    if (page.reason === 'not_member') return []
+    if (page.reason === 'not_member') return undefined
     throw new GatewayError('unavailable')
   }
 
+  interface Entered {
+    readonly subscription: Joined
+    readonly history: readonly ChatEntry[]
+    readonly start: () => void
+  }
+
+  async function enter(
+    tableId: string,
+    session: ClientSession,
+    since: Position | undefined,
+  ): Promise<Entered> {
+    const channel = chatChannel(tableId)
+    const shown = new Set<string>()
+    // What was said since then is history too: the log must not tell a stranger what the history would not.
+    const mayRead = since === undefined || (await historyFor(tableId, session, 1)) !== undefined
+    const subscription = await channels.join(session.connection, channel, {
+      ...(since && mayRead && { since }),
+      // A line that was stored before the history was read, and published after, is in the history already.
+      accepts: (update) => shown.size === 0 || session.features.size > 0 || !isShown(update.data, shown),
+    })
+    try {
+      const history = subscription.recovered ? [] : ((await historyFor(tableId, session)) ?? [])
+      for (const { id } of history) shown.add(id)
+      return {
+        subscription,
+        history,
+        start() {
+          subscription.start()
+          shown.clear()
+        },
+      }
+    } catch (error) {
+      if (subscription.isNew) channels.leave(session.connectionId, channel)
+      else subscription.start()
+      throw error
+    }
+  }
+
   return {
-    async subscribe(message, session) {
-      const { tableId } = message
-      const channel = chatChannel(tableId)
-      const shown = new Set<string>()
-      const subscription = await channels.join(session.connection, channel, {
-        ...(message.since && { since: message.since }),
-        // A line that was stored before the history was read, and published after, is in the history already.
-        accepts: (update) => shown.size === 0 || session.features.size > 0 || !isShown(update.data, shown),
-      })
-      try {
-        const history = subscription.recovered ? [] : await historyFor(tableId, session)
-        for (const { id } of history) shown.add(id)
-        const reply: ChatSubscribed = {
-          type: 'ChatSubscribed',
-          tableId,
-          history,
-          ...subscription.position,
-          ...(message.since && { recovered: subscription.recovered }),
-          ...(message.id !== undefined && { id: message.id }),
-        }
-        session.send(reply)
-        subscription.start()
-        shown.clear()
-        return 'answered'
-      } catch (error) {
-        if (subscription.isNew) channels.leave(session.connectionId, channel)
-        else subscription.start()
-        throw error
+    async subscribe({ tableId, since, id }, session) {
+      const { subscription, history, start } = await enter(tableId, session, since)
+      const reply: ChatSubscribed = {
+        type: 'ChatSubscribed',
+        tableId,
+        history,
+        ...subscription.position,
+        ...(since && { recovered: subscription.recovered }),
+        ...(id !== undefined && { id }),
+      }
+      session.send(reply)
+      start()
+      return 'answered'
+    },
+
+    async resume(tableId, since, session) {
+      const { subscription, history, start } = await enter(tableId, session, since)
+      const { position, recovered } = subscription
+      const { epoch, seq } = position
+      return {
+        result: { recovered, epoch, seq },
+        follow() {
+          if (!recovered) session.send({ type: 'ChatSubscribed', tableId, history, ...position })
+          start()
+        },
       }
     },
 

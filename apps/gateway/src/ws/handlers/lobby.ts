@@ -1,40 +1,81 @@
 /** The lobby over the socket: a snapshot, then every published change. Each connection starts subscribed. */
+import type { Connection } from '@gw/connections'
 import { lobbyChannel, type LobbyTablesUpdated } from '@gw/protocol'
 import type { Backends } from '../../grpc/backends.ts'
-import type { Channels } from '../../services/channels.ts'
+import type { Channels, Joined } from '../../services/channels.ts'
 import { summaryView } from '../../services/table-view.ts'
 import type { ClientSession, Reply } from '../client-session.ts'
+import type { ResumeChannel } from '../restore.ts'
 
 export interface LobbyHandlersOptions {
   readonly game: Backends['game']
   readonly channels: Channels
+  readonly onError: (error: unknown, session: ClientSession) => void
 }
 
 export interface LobbyHandlers {
+  /** The lobby that every connection starts with, once a connection; returns at once. */
+  readonly start: (session: ClientSession) => void
   subscribe(session: ClientSession, id?: string): Promise<Reply>
+  readonly resume: ResumeChannel
   unsubscribe(session: ClientSession): Reply
 }
 
-export function createLobbyHandlers({ game, channels }: LobbyHandlersOptions): LobbyHandlers {
+export function createLobbyHandlers({ game, channels, onError }: LobbyHandlersOptions): LobbyHandlers {
+  const started = new WeakSet<Connection>()
+
+  async function snapshot(subscription: Joined, id?: string): Promise<LobbyTablesUpdated> {
+    const { tables } = await game.listTables({})
+    return {
+      type: 'LobbyTablesUpdated',
+      tables: tables.map(summaryView),
+      ...subscription.position,
+      ...(id !== undefined && { id }),
+    }
+  }
+
+  async function subscribe(session: ClientSession, id?: string): Promise<Reply> {
+    const subscription = await channels.join(session.connection, lobbyChannel)
+    try {
+      session.send(await snapshot(subscription, id))
+      return 'answered'
+    } finally {
+      // Without the snapshot the next publication still brings the whole list.
+      subscription.start()
+    }
+  }
+
   return {
-    async subscribe(session, id) {
-      const subscription = await channels.join(session.connection, lobbyChannel)
+    subscribe,
+    start(session) {
+      if (started.has(session.connection)) return
+      started.add(session.connection)
+      subscribe(session).catch((error: unknown) => onError(error, session))
+    },
+    async resume(_id, since, session) {
+      started.add(session.connection)
+      const subscription = await channels.join(session.connection, lobbyChannel, { since })
+      const { position, recovered, start } = subscription
+      const { epoch, seq } = position
+      const result = { recovered, epoch, seq }
+      if (recovered) return { result, follow: start }
       try {
-        const { tables } = await game.listTables({})
-        const reply: LobbyTablesUpdated = {
-          type: 'LobbyTablesUpdated',
-          tables: tables.map(summaryView),
-          ...subscription.position,
-          ...(id !== undefined && { id }),
+        const tables = await snapshot(subscription)
+        return {
+          result,
+          follow() {
+            session.send(tables)
+            start()
+          },
         }
-        session.send(reply)
-        return 'answered'
-      } finally {
-        // Without the snapshot the next publication still brings the whole list.
-        subscription.start()
+      } catch (error) {
+        // The next publication brings the whole list.
+        onError(error, session)
+        return { result, follow: start }
       }
     },
     unsubscribe(session) {
+      started.add(session.connection)
       channels.leave(session.connectionId, lobbyChannel)
       return undefined
     },

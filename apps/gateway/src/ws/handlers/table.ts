@@ -5,19 +5,22 @@ import {
   type HoleCards,
   type JoinSeat,
   type LeaveTable,
+  type Position,
   type ResyncTable,
   type SubscribeTable,
   tableChannel,
   type TableSnapshot,
+  type TableState,
   type UnsubscribeTable,
 } from '@gw/protocol'
 import { GatewayError } from '../../errors.ts'
 import type { Backends } from '../../grpc/backends.ts'
-import type { Channels } from '../../services/channels.ts'
+import type { Channels, Joined } from '../../services/channels.ts'
 import type { Spectators } from '../../services/spectators.ts'
 import { tableFactsOf, type TableFactsCache } from '../../services/table-facts.ts'
 import { cardView, tableView } from '../../services/table-view.ts'
 import type { ClientSession, Reply } from '../client-session.ts'
+import type { ResumeChannel } from '../restore.ts'
 
 export interface TableHandlersOptions {
   readonly game: Backends['game']
@@ -28,6 +31,7 @@ export interface TableHandlersOptions {
 
 export interface TableHandlers {
   subscribe(message: SubscribeTable | ResyncTable, session: ClientSession): Promise<Reply>
+  readonly resume: ResumeChannel
   unsubscribe(message: UnsubscribeTable, session: ClientSession): Reply
   joinSeat(message: JoinSeat, session: ClientSession): Promise<Reply>
   leaveTable(message: LeaveTable, session: ClientSession): Promise<Reply>
@@ -37,6 +41,10 @@ export interface TableHandlers {
 /** A client's `id` makes the backend's key: a repeat after a reconnect, by any instance, is applied once. */
 function keyFor(session: ClientSession, message: { readonly type: string; readonly id?: string }): string {
   return message.id === undefined ? randomUUID() : `${session.userId}:ws:${message.type}:${message.id}`
+}
+
+function isTransient(error: unknown): boolean {
+  return error instanceof GatewayError && (error.code === 'unavailable' || error.code === 'timeout')
 }
 
 function holeCards(
@@ -63,13 +71,44 @@ export function createTableHandlers({
     return state?.hand?.handId !== message.handId
   }
 
-  return {
-    async subscribe(message, session) {
-      const { tableId } = message
-      // Subscribed first, started last: changes between the two wait, so none is missed and none comes before the snapshot.
-      let shown = -1
-      const subscription = await channels.join(session.connection, tableChannel(tableId), {
-        ...(message.since && { since: message.since }),
+  interface View {
+    readonly tableState: TableState
+    readonly cards: HoleCards | undefined
+  }
+
+  async function read(tableId: string, userId: string): Promise<View> {
+    const [table, { state, holeCards: cards }] = await Promise.all([
+      game.getTable({ tableId }),
+      game.getTableState({ tableId, userId }),
+    ])
+    if (!state) throw new GatewayError('bad_gateway')
+    return {
+      tableState: tableView(table, state),
+      cards: holeCards(tableId, state.hand?.handId, cards),
+    }
+  }
+
+  interface Entered {
+    readonly subscription: Joined
+    /** Undefined when what was missed follows anyway and Game can't be asked now. */
+    readonly view: View | undefined
+    /** Sends the snapshot if it is given, the owner's cards, then what came meanwhile. */
+    readonly start: (snapshot?: TableSnapshot) => void
+  }
+
+  /** Subscribed first, started last: changes between the two wait, so none is missed and none comes before the snapshot. */
+  async function enter(
+    tableId: string,
+    session: ClientSession,
+    { since, isResume = false }: { readonly since?: Position; readonly isResume?: boolean },
+  ): Promise<Entered> {
+    let shown = -1
+    // At once: whoever asks about members meanwhile waits for it.
+    spectators.enter(session.userId, tableId, session.connectionId)
+    let subscription: Joined | undefined
+    try {
+      const joined = await channels.join(session.connection, tableChannel(tableId), {
+        ...(since && { since }),
         // Today's client gets no state older than what it has seen; a client that counts positions gets every one.
         accepts(update) {
           const news = tableFactsOf(update)
@@ -80,33 +119,55 @@ export function createTableHandlers({
           return true
         },
       })
-      try {
-        const [table, { state, holeCards: cards }] = await Promise.all([
-          game.getTable({ tableId }),
-          game.getTableState({ tableId, userId: session.userId }),
-        ])
-        if (!state) throw new GatewayError('bad_gateway')
-        spectators.enter(session.userId, tableId, session.connectionId)
-        const reply: TableSnapshot = {
-          type: 'TableSnapshot',
-          tableState: tableView(table, state),
-          ...subscription.position,
-          ...(message.since && { recovered: subscription.recovered }),
-          ...(message.id !== undefined && { id: message.id }),
-        }
-        session.send(reply)
-        const own = holeCards(tableId, state.hand?.handId, cards)
-        if (own) session.send(own)
-        shown = state.version
-        subscription.start()
-        return 'answered'
-      } catch (error) {
-        if (subscription.isNew) channels.leave(session.connectionId, tableChannel(tableId))
-        else subscription.start()
-        if (error instanceof GatewayError && error.code === 'not_found')
-          throw new GatewayError('not_found', 'TABLE_NOT_FOUND', { cause: error })
+      subscription = joined
+      const view = await read(tableId, session.userId).catch((error: unknown) => {
+        if (isResume && joined.recovered && isTransient(error)) return undefined
         throw error
+      })
+      return {
+        subscription: joined,
+        view,
+        start(snapshot) {
+          if (snapshot) {
+            session.send(snapshot)
+            shown = snapshot.tableState.version
+          }
+          if (view?.cards) session.send(view.cards)
+          joined.start()
+        },
       }
+    } catch (error) {
+      if (subscription?.isNew) channels.leave(session.connectionId, tableChannel(tableId))
+      else subscription?.start()
+      if (!channels.has(session.connectionId, tableChannel(tableId)))
+        spectators.leave(session.userId, tableId, session.connectionId)
+      if (error instanceof GatewayError && error.code === 'not_found')
+        throw new GatewayError('not_found', 'TABLE_NOT_FOUND', { cause: error })
+      throw error
+    }
+  }
+
+  return {
+    async subscribe({ tableId, since, id }, session) {
+      const { subscription, view, start } = await enter(tableId, session, since ? { since } : {})
+      if (!view) throw new GatewayError('internal')
+      start({
+        type: 'TableSnapshot',
+        tableState: view.tableState,
+        ...subscription.position,
+        ...(since && { recovered: subscription.recovered }),
+        ...(id !== undefined && { id }),
+      })
+      return 'answered'
+    },
+
+    async resume(tableId, since, session) {
+      const { subscription, view, start } = await enter(tableId, session, { since, isResume: true })
+      const { position, recovered } = subscription
+      const { epoch, seq } = position
+      const snapshot: TableSnapshot | undefined =
+        recovered || !view ? undefined : { type: 'TableSnapshot', tableState: view.tableState, ...position }
+      return { result: { recovered, epoch, seq }, follow: () => start(snapshot) }
     },
 
     unsubscribe({ tableId }, session) {

@@ -1,0 +1,71 @@
+/**
+ * What comes back with a connection: the channels that the client names in `resume`, or the lobby alone.
+ *
+ *   Welcome ▶ all channels at once: authorise, join, fetch ▶ Resumed ▶ missed messages or a snapshot, channel by channel ▶ live
+ */
+import { type ErrorCode, lobbyChannel, parseChannel, type Position, type ResumedChannel } from '@gw/protocol'
+import type { ClientSession } from './client-session.ts'
+import { wireCodeOf } from './error-replies.ts'
+
+/** A channel that is joined and waits. */
+export interface Restored {
+  readonly result: ResumedChannel
+  /** Sends the snapshot where continuity was lost, then lets messages flow. */
+  readonly follow: () => void
+}
+
+/** Joins one channel where the client left it, as a subscribe would: rejects when the user may not, or it can't be. */
+export type ResumeChannel = (id: string, since: Position, session: ClientSession) => Promise<Restored>
+
+/** Never rejects: what can't be restored is said in `Resumed`. */
+export type Restore = (
+  resume: Readonly<Record<string, Position>> | undefined,
+  session: ClientSession,
+) => Promise<void>
+
+export interface RestoreOptions {
+  readonly resume: {
+    readonly table: ResumeChannel
+    readonly chat: ResumeChannel
+    readonly lobby: ResumeChannel
+  }
+  /** Sends the lobby to a connection that starts without it; not awaited, failures are its own to report. */
+  readonly startLobby: (session: ClientSession) => void
+}
+
+function refused(error: ErrorCode): Restored {
+  return { result: { recovered: false, error }, follow() {} }
+}
+
+export function createRestore({ resume: resumers, startLobby }: RestoreOptions): Restore {
+  async function restoreOne(channel: string, since: Position, session: ClientSession): Promise<Restored> {
+    const named = parseChannel(channel)
+    try {
+      switch (named?.kind) {
+        case 'table':
+        case 'chat':
+        case 'lobby':
+          return await resumers[named.kind](named.id, since, session)
+        case 'presence':
+        case 'user':
+        case undefined:
+          return refused(named && named.id !== session.userId ? 'forbidden' : 'not_found')
+      }
+    } catch (error) {
+      return refused(wireCodeOf(error))
+    }
+  }
+
+  return async (resume, session) => {
+    if (resume === undefined) return startLobby(session)
+    const restored = await Promise.all(
+      Object.entries(resume).map(
+        async ([channel, since]) => [channel, await restoreOne(channel, since, session)] as const,
+      ),
+    )
+    const channels = Object.fromEntries(restored.map(([channel, { result }]) => [channel, result]))
+    session.send({ type: 'Resumed', channels })
+    for (const [, { follow }] of restored) follow()
+    if (!Object.hasOwn(resume, lobbyChannel)) startLobby(session)
+  }
+}
