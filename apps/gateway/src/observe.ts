@@ -7,6 +7,7 @@ import type { Logger } from '@gw/observability/logger'
 import { boundedLabel, type Metrics } from '@gw/observability/metrics'
 import { closeCodes } from '@gw/protocol'
 import { clientSchemas } from '@gw/protocol/schemas'
+import type { BreakerState } from './grpc/backend-guard.ts'
 import { BackendError, type CallRecord } from './grpc/service-client.ts'
 import type { DailyBonusEvent } from './services/daily-bonus.ts'
 import type { SessionEventResult } from './services/session-events.ts'
@@ -25,6 +26,9 @@ export interface Observer {
   readonly onAuth: (event: AuthEvent) => void
   readonly onAuthFailure: (reason: string) => void
   readonly onCall: (call: CallRecord) => void
+  readonly onBreaker: (service: string, state: BreakerState) => void
+  readonly onRetry: (service: string) => void
+  readonly onReconnect: (service: string) => void
   readonly onProxied: (result: { readonly code: string; readonly seconds: number }) => void
   readonly onRedis: (state: 'up' | 'down', error?: unknown) => void
   readonly onSessionEvent: (result: SessionEventResult) => void
@@ -36,6 +40,7 @@ export interface Observer {
   readonly onDailyBonus: (event: DailyBonusEvent) => void
 }
 
+const breakerLevel: Readonly<Record<BreakerState, number>> = { closed: 0, half_open: 1, open: 2 }
 const closeLabels = [
   '1000',
   '1001',
@@ -150,6 +155,16 @@ export function createObserver({
     onCall({ service, method, code, seconds }) {
       metrics.upstreamRequests.inc({ service, method, code: String(code) })
       metrics.upstreamRequestDuration.observe({ service }, seconds)
+    },
+    onBreaker(service, state) {
+      metrics.breakerState.set({ service }, breakerLevel[state])
+      logger.warn('breaker', { backend: service, state })
+    },
+    onRetry(service) {
+      metrics.upstreamRetries.inc({ service })
+    },
+    onReconnect(service) {
+      logger.warn('backend_reconnected', { backend: service })
     },
     onProxied({ code, seconds }) {
       metrics.upstreamRequests.inc({ service: 'balance.http', method: 'proxy', code })

@@ -32,11 +32,12 @@ import { createObserver } from './observe.ts'
 import { createRedisClients } from './redis.ts'
 import { createChannels } from './services/channels.ts'
 import { createDailyBonus } from './services/daily-bonus.ts'
+import { createHoleCards } from './services/hole-cards.ts'
 import { channelKindOf, createMessaging } from './messaging.ts'
 import { createSessionEvents } from './services/session-events.ts'
 import { createSpectators } from './services/spectators.ts'
-import { createTableFactsCache } from './services/table-facts.ts'
 import { createTableMembers } from './services/table-members.ts'
+import { createTableWatch } from './services/table-watch.ts'
 import type { Readiness } from './http/health.ts'
 import { createHttpServer } from './http/http-server.ts'
 import type { ClientSession } from './ws/client-session.ts'
@@ -124,6 +125,9 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
     timeoutMs: config.GRPC_CLIENT_TIMEOUT_MS,
     metadata: traceMetadata,
     onCall: observer.onCall,
+    onBreaker: observer.onBreaker,
+    onRetry: observer.onRetry,
+    onReconnect: observer.onReconnect,
   })
 
   const registry = createConnectionRegistry({
@@ -136,9 +140,17 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
     broker,
     subscriptions,
     kindOf: channelKindOf,
+    onFanOut: (message) => watch.see(message),
+    derivedFrom: (message) => watch.derivedFrom(message),
     onReset: observer.onChannelReset,
   })
-  const facts = createTableFactsCache()
+  const holeCards = createHoleCards({
+    game: backends.game,
+    socketsOf: (userId, tableId) =>
+      registry.getByUser(userId).filter(({ id }) => channels.has(id, tableChannel(tableId))),
+    onError: (error, context) => observer.onFailure('hole_cards_failed', error, context),
+  })
+  const watch = createTableWatch({ onFacts: holeCards.offer })
   const spectators = createSpectators({
     game: backends.game,
     stillWatches(userId, tableId) {
@@ -164,7 +176,7 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
       if (connection.state === 'open') observer.onFailure('lobby_failed', error, { userId })
     },
   })
-  const table = createTableHandlers({ game: backends.game, channels, spectators, facts })
+  const table = createTableHandlers({ game: backends.game, channels, spectators, watch, holeCards })
   const chatHandlers = createChatHandlers({ chat, channels })
   const dispatch = createDispatch({ table, lobby, chat: chatHandlers, limit: limits.socket })
   const restore = createRestore({

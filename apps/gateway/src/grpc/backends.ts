@@ -4,6 +4,7 @@ import { EventService } from './gen/event/event_pb.ts'
 import { GameService } from './gen/game/game_pb.ts'
 import { NotifyService } from './gen/notify/notify_pb.ts'
 import { PlayerService } from './gen/player/player_pb.ts'
+import { type BreakerState, createBackendGuard } from './backend-guard.ts'
 import { createServiceClient, type ServiceClient, type ServiceClientOptions } from './service-client.ts'
 
 export interface Backends {
@@ -15,6 +16,9 @@ export interface Backends {
 }
 
 export interface BackendsOptions extends Pick<ServiceClientOptions, 'timeoutMs' | 'metadata' | 'onCall'> {
+  readonly onBreaker?: (service: string, state: BreakerState) => void
+  readonly onRetry?: (service: string) => void
+  readonly onReconnect?: (service: string) => void
   readonly addresses: {
     readonly game: string
     readonly player: string
@@ -36,16 +40,21 @@ const channel = {
 
 /** Clients of all backends; plaintext h2c, as the platform runs them. A scheme in an address is dropped. */
 export function createBackends({ addresses, ...shared }: BackendsOptions): Backends {
-  const options = (address: string): ServiceClientOptions => ({
+  const options = (service: string, address: string): ServiceClientOptions => ({
     ...shared,
+    guard: createBackendGuard({
+      onState: (state) => shared.onBreaker?.(service, state),
+      onRetry: () => shared.onRetry?.(service),
+    }),
+    onReconnect: () => shared.onReconnect?.(service),
     address: address.replace(/^[a-z][a-z0-9+.-]*:\/\//i, '').replace(/\/$/, ''),
     credentials: credentials.createInsecure(),
     channel,
   })
-  const game = createServiceClient(GameService, options(addresses.game))
-  const player = createServiceClient(PlayerService, options(addresses.player))
-  const event = createServiceClient(EventService, options(addresses.event))
-  const notify = createServiceClient(NotifyService, options(addresses.notify))
+  const game = createServiceClient(GameService, options('game', addresses.game))
+  const player = createServiceClient(PlayerService, options('player', addresses.player))
+  const event = createServiceClient(EventService, options('event', addresses.event))
+  const notify = createServiceClient(NotifyService, options('notify', addresses.notify))
   return {
     game,
     player,

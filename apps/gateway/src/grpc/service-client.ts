@@ -13,10 +13,13 @@ import {
   type ChannelCredentials,
   Client,
   type ClientOptions,
+  connectivityState,
   Metadata,
   type ServiceError,
+  status,
 } from '@grpc/grpc-js'
 import { codeOfGrpcStatus, GatewayError } from '../errors.ts'
+import type { BackendGuard } from './backend-guard.ts'
 
 /** What a caller may say about one call. `signal` cancels it on the wire; `requestId` and trace go into metadata. */
 export interface CallOptions {
@@ -67,10 +70,24 @@ export interface ServiceClientOptions {
   /** Metadata of every call, e.g. the trace context of the moment. */
   readonly metadata?: () => Readonly<Record<string, string>>
   readonly onCall?: (call: CallRecord) => void
+  /** Concurrency cap, breaker and retries; default: none. */
+  readonly guard?: BackendGuard
+  /** A connection that never came up was given up for a new one. */
+  readonly onReconnect?: () => void
 }
+
+/** Calls that change nothing may be made twice. */
+const isRead = (method: DescMethod): boolean => /^(?:Get|List|Query|Is)/.test(method.name)
 
 function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+interface AttemptOptions {
+  readonly metadata: Metadata
+  /** By `performance.now()`: of the whole call, retries included. */
+  readonly deadlineAtMs: number
+  readonly signal?: AbortSignal
 }
 
 /** Opens a channel lazily: nothing is connected before the first call. Rejections are {@link BackendError}. */
@@ -78,38 +95,66 @@ export function createServiceClient<S extends DescService>(
   service: S,
   options: ServiceClientOptions,
 ): ServiceClient<S> {
-  const client = new Client(options.address, options.credentials, options.channel)
+  const connect = (): Client => new Client(options.address, options.credentials, options.channel)
+  let client = connect()
 
-  function call(
+  /** grpc-js waits for ever on a peer that accepts TCP and says nothing (grpc-node #2785): a new channel is the way out. */
+  function replaceIfStuck(stuck: Client): void {
+    if (stuck !== client || stuck.getChannel().getConnectivityState(false) !== connectivityState.CONNECTING)
+      return
+    client = connect()
+    stuck.close()
+    options.onReconnect?.()
+  }
+
+  function attempt(
     method: DescMethod,
-    request: MessageInitShape<DescMessage>,
-    callOptions: CallOptions,
+    request: MessageShape<DescMessage>,
+    callOptions: AttemptOptions,
   ): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>()
-    const metadata = new Metadata()
-    for (const [name, value] of Object.entries(options.metadata?.() ?? {})) metadata.set(name, value)
-    if (callOptions.requestId !== undefined) metadata.set('x-request-id', callOptions.requestId)
+    const { signal, metadata, deadlineAtMs } = callOptions
     const startedAt = performance.now()
-    const { signal } = callOptions
     const onAbort = (): void => running.cancel()
-    const running = client.makeUnaryRequest(
+    const used = client
+    const running = used.makeUnaryRequest(
       `/${service.typeName}/${method.name}`,
       (message: MessageShape<DescMessage>) => bufferOf(toBinary(method.input, message)),
       (bytes: Buffer) => fromBinary(method.output, bytes),
-      create(method.input, request),
+      request,
       metadata,
-      { deadline: Date.now() + (callOptions.timeoutMs ?? options.timeoutMs) },
+      { deadline: Date.now() + Math.max(0, deadlineAtMs - startedAt) },
       (error, value) => {
         signal?.removeEventListener('abort', onAbort)
         const seconds = (performance.now() - startedAt) / 1000
         options.onCall?.({ service: service.typeName, method: method.name, code: error?.code ?? 0, seconds })
-        if (error) reject(new BackendError(error))
-        else resolve(value)
+        if (!error) return resolve(value)
+        if (error.code === status.DEADLINE_EXCEEDED) replaceIfStuck(used)
+        reject(new BackendError(error))
       },
     )
     if (signal?.aborted) running.cancel()
     else signal?.addEventListener('abort', onAbort, { once: true })
     return promise
+  }
+
+  function call(
+    method: DescMethod,
+    init: MessageInitShape<DescMessage>,
+    callOptions: CallOptions,
+  ): Promise<unknown> {
+    const metadata = new Metadata()
+    for (const [name, value] of Object.entries(options.metadata?.() ?? {})) metadata.set(name, value)
+    if (callOptions.requestId !== undefined) metadata.set('x-request-id', callOptions.requestId)
+    const deadlineAtMs = performance.now() + (callOptions.timeoutMs ?? options.timeoutMs)
+    const request = create(method.input, init)
+    const run = (): Promise<unknown> =>
+      attempt(method, request, {
+        metadata,
+        deadlineAtMs,
+        ...(callOptions.signal && { signal: callOptions.signal }),
+      })
+    return options.guard ? options.guard.call({ idempotent: isRead(method), deadlineAtMs, run }) : run()
   }
 
   const methods: Record<string, unknown> = { close: () => client.close() }

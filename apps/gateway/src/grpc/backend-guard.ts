@@ -1,0 +1,155 @@
+/**
+ * Keeps one failing or slow backend from taking the gateway with it:
+ *
+ *   call ──▶ concurrency cap ──▶ breaker ──▶ backend
+ *                 │ full            │ open              reads only: one more try after 50-150 ms,
+ *                 └── 503 ◀─────────┘                   within the deadline and 10 % of the calls
+ *
+ * The breaker opens after 5 failures in a row, or half of at least 20 calls in 10 s, for 5 s; then one call tries.
+ * Failures are what says that the backend itself is ill: unavailable, or too late. A refusal is an answer.
+ */
+import {
+  BrokenCircuitError,
+  bulkhead,
+  BulkheadRejectedError,
+  circuitBreaker,
+  CircuitState,
+  ConsecutiveBreaker,
+  handleWhen,
+  type IBreaker,
+  SamplingBreaker,
+  wrap,
+} from 'cockatiel'
+import { GatewayError } from '../errors.ts'
+
+/** What a breaker is doing. */
+export type BreakerState = 'closed' | 'half_open' | 'open'
+
+export interface BackendGuardOptions {
+  /** Calls at once; more are refused. Default 256. */
+  readonly maxConcurrent?: number
+  /** How long an open breaker refuses. Default 5000. */
+  readonly openMs?: number
+  readonly onState?: (state: BreakerState) => void
+  readonly onRetry?: () => void
+}
+
+export interface GuardedCall<T> {
+  /** Whether a second call does no harm. */
+  readonly idempotent: boolean
+  /** By `performance.now()`; no retry begins when too little is left. */
+  readonly deadlineAtMs: number
+  readonly run: () => Promise<T>
+}
+
+export interface BackendGuard {
+  /** Rejects with `unavailable` and a retry time when the call may not go on, else with what the call gave. */
+  call<T>(call: GuardedCall<T>): Promise<T>
+  readonly state: BreakerState
+}
+
+const retryShare = 0.1
+/** Retries that may be made before any call was: a lone failing call still gets its second chance. */
+const spareRetries = 3
+
+function isBackendIll(error: unknown): boolean {
+  return error instanceof GatewayError && (error.code === 'unavailable' || error.code === 'timeout')
+}
+
+/** Opens as soon as one of the two would. */
+class EitherBreaker implements IBreaker {
+  readonly #breakers: readonly IBreaker[] = [
+    new ConsecutiveBreaker(5),
+    new SamplingBreaker({ threshold: 0.5, duration: 10_000, minimumRps: 2 }),
+  ]
+  state: unknown = undefined
+
+  success(state: CircuitState): void {
+    for (const breaker of this.#breakers) breaker.success(state)
+  }
+
+  failure(state: CircuitState): boolean {
+    return this.#breakers.map((breaker) => breaker.failure(state)).includes(true)
+  }
+}
+
+type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown }
+
+function stateOf(state: CircuitState): BreakerState {
+  switch (state) {
+    case CircuitState.Closed:
+      return 'closed'
+    case CircuitState.HalfOpen:
+      return 'half_open'
+    case CircuitState.Open:
+    case CircuitState.Isolated:
+      return 'open'
+  }
+}
+
+function wait(ms: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  setTimeout(resolve, ms)
+  return promise
+}
+
+/** One guard per backend. */
+export function createBackendGuard(options: BackendGuardOptions = {}): BackendGuard {
+  const { maxConcurrent = 256, openMs = 5000, onState, onRetry } = options
+  const breaker = circuitBreaker(handleWhen(isBackendIll), {
+    halfOpenAfter: openMs,
+    breaker: new EitherBreaker(),
+  })
+  const policy = wrap(bulkhead(maxConcurrent, 0), breaker)
+  breaker.onStateChange((state) => onState?.(stateOf(state)))
+  let retryBudget = spareRetries
+
+  async function once<T>(run: () => Promise<T>): Promise<T> {
+    // A refusal proves that the backend lives: to the breaker it is a success.
+    const judged = async (): Promise<Outcome<T>> => {
+      try {
+        return { ok: true, value: await run() }
+      } catch (error) {
+        if (isBackendIll(error)) throw error
+        return { ok: false, error }
+      }
+    }
+    let outcome: Outcome<T>
+    try {
+      outcome = await policy.execute(judged)
+    } catch (error) {
+      if (error instanceof BrokenCircuitError)
+        throw new GatewayError('unavailable', undefined, { cause: error, retryAfterMs: openMs })
+      if (error instanceof BulkheadRejectedError)
+        throw new GatewayError('unavailable', undefined, { cause: error })
+      throw error
+    }
+    if (outcome.ok) return outcome.value
+    throw outcome.error
+  }
+
+  function mayRetry(error: unknown, call: GuardedCall<unknown>, pauseMs: number): boolean {
+    if (!call.idempotent || breaker.state !== CircuitState.Closed || retryBudget < 1) return false
+    if (!(error instanceof GatewayError) || error.code !== 'unavailable') return false
+    return performance.now() + pauseMs < call.deadlineAtMs
+  }
+
+  return {
+    get state() {
+      return stateOf(breaker.state)
+    },
+    async call(call) {
+      retryBudget = Math.min(retryBudget + retryShare, 10)
+      try {
+        return await once(call.run)
+      } catch (error) {
+        const pauseMs = 50 + Math.random() * 100
+        if (!mayRetry(error, call, pauseMs)) throw error
+        retryBudget -= 1
+        onRetry?.()
+        await wait(pauseMs)
+        return once(call.run)
+      }
+    },
+  }
+}

@@ -1,0 +1,82 @@
+import { expect, test } from 'vitest'
+import { GatewayError } from '../src/errors.ts'
+import { type BreakerState, createBackendGuard, type GuardedCall } from '../src/grpc/backend-guard.ts'
+
+const soon = () => performance.now() + 5000
+
+function calling<T>(run: () => Promise<T>, idempotent = false): GuardedCall<T> {
+  return { run, idempotent, deadlineAtMs: soon() }
+}
+
+const ill = () => Promise.reject(new GatewayError('timeout'))
+
+test('five failures in a row open the breaker: calls are refused at once, with a retry time; later one call closes it', async () => {
+  const states: BreakerState[] = []
+  const guard = createBackendGuard({ openMs: 30, onState: (state) => states.push(state) })
+  for (let at = 0; at < 5; at++)
+    await expect(guard.call(calling(ill))).rejects.toMatchObject({ code: 'timeout' })
+  let reached = false
+  const probe = calling(() => {
+    reached = true
+    return Promise.resolve('well')
+  })
+  await expect(guard.call(probe)).rejects.toMatchObject({ code: 'unavailable', retryAfterMs: 30 })
+  expect(reached).toBe(false)
+  await expect.poll(() => guard.call(probe).catch(() => 'refused')).toBe('well')
+  expect(guard.state).toBe('closed')
+  expect(states).toEqual(['open', 'half_open', 'closed'])
+})
+
+test('a refusal is an answer: it never opens the breaker, and ends a row of failures', async () => {
+  const guard = createBackendGuard()
+  const refusal = () => Promise.reject(new GatewayError('not_found'))
+  for (let at = 0; at < 50; at++)
+    await expect(guard.call(calling(refusal))).rejects.toMatchObject({ code: 'not_found' })
+  for (let at = 0; at < 4; at++) await guard.call(calling(ill)).catch(() => {})
+  await guard.call(calling(refusal)).catch(() => {})
+  for (let at = 0; at < 4; at++) await guard.call(calling(ill)).catch(() => {})
+  expect(guard.state).toBe('closed')
+})
+
+test('more calls at once than the cap are refused, not queued', async () => {
+  const guard = createBackendGuard({ maxConcurrent: 2 })
+  const { promise, resolve } = Promise.withResolvers<string>()
+  const running = [guard.call(calling(() => promise)), guard.call(calling(() => promise))]
+  await expect(guard.call(calling(() => promise))).rejects.toMatchObject({ code: 'unavailable' })
+  resolve('done')
+  expect(await Promise.all(running)).toEqual(['done', 'done'])
+  expect(await guard.call(calling(() => promise))).toBe('done')
+})
+
+test('a read is tried once more when the backend was away; a change never, a late answer never', async () => {
+  const guard = createBackendGuard()
+  const counted = (code: 'unavailable' | 'timeout') => {
+    const counter = { calls: 0 }
+    const run = (): Promise<string> => {
+      counter.calls++
+      return counter.calls === 1 ? Promise.reject(new GatewayError(code)) : Promise.resolve('second')
+    }
+    return { counter, run }
+  }
+  const read = counted('unavailable')
+  expect(await guard.call(calling(read.run, true))).toBe('second')
+  const change = counted('unavailable')
+  await expect(guard.call(calling(change.run, false))).rejects.toMatchObject({ code: 'unavailable' })
+  expect(change.counter.calls).toBe(1)
+  const late = counted('timeout')
+  await expect(guard.call(calling(late.run, true))).rejects.toMatchObject({ code: 'timeout' })
+  expect(late.counter.calls).toBe(1)
+})
+
+test('retries have a budget: a backend that is always away is not called twice for each call', async () => {
+  const guard = createBackendGuard({ openMs: 60_000 })
+  let calls = 0
+  const away = calling(() => {
+    calls++
+    return calls % 3 === 0 ? Promise.resolve('now and then') : Promise.reject(new GatewayError('unavailable'))
+  }, true)
+  const asked = 60
+  for (let at = 0; at < asked; at++) await guard.call(away).catch(() => {})
+  // Three spare retries and one for ten calls.
+  expect(calls).toBeLessThanOrEqual(asked + 3 + asked / 10)
+})
