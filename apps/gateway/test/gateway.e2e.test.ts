@@ -94,13 +94,16 @@ test('connect, subscribe, act, chat, disconnect: a hand from the blinds to its e
   const begun = await Promise.race([turnOf(ann, 0), turnOf(ann, 1)])
   const [first, second] = stateOf(begun).hand?.turn === 0 ? [ann, ben] : [ben, ann]
 
-  // Each owner gets two cards of their own, the spectator none.
+  // Each owner gets two cards of their own without asking, and again on a resync; the spectator none.
   const cards: unknown[] = []
   for (const player of [ann, ben]) {
+    const brought = await player.next('HoleCards')
     player.send({ type: 'ResyncTable', tableId })
-    cards.push((await player.next('HoleCards'))['cards'])
+    expect(await player.next('HoleCards')).toEqual(brought)
+    cards.push(brought['cards'])
   }
   expect(cards[0]).not.toEqual(cards[1])
+  expect(await cat.next('TimerUpdate')).toMatchObject({ tableId, handId: stateOf(begun).hand?.handId })
 
   const wrong = await second.ask({ type: 'Action', tableId, action: 'Fold' })
   expect(wrong).toMatchObject({ type: 'ActionResult', accepted: false, reason: 'NOT_YOUR_TURN' })

@@ -15,6 +15,7 @@ import {
 } from '@gw/pubsub'
 import { GatewayError } from '../errors.ts'
 import { frameOf } from './channel-frame.ts'
+import type { DerivedFrame } from './table-watch.ts'
 
 /** A socket has all the subscriptions that it may have. */
 export class SubscriptionCapError extends Error {
@@ -61,7 +62,10 @@ export interface ChannelsOptions {
   readonly broker: Broker
   readonly subscriptions: Subscriptions
   readonly kindOf: (channel: string) => ChannelKind
+  /** Called once for each message, before the first socket gets it. */
   readonly onFanOut?: (message: ChannelMessage) => void
+  /** What goes out behind a message to each socket that got it. */
+  readonly derivedFrom?: (message: ChannelMessage) => readonly DerivedFrame[]
   readonly onReset?: (channel: string, reason: string) => void
 }
 
@@ -75,7 +79,9 @@ export function createChannels({ broker, subscriptions, kindOf, ...hooks }: Chan
       onMessage(message) {
         if (message.encoded === undefined) hooks.onFanOut?.(message)
         const frame = frameOf(message)
-        if (options.accepts === undefined || options.accepts(message)) connection.send(frame, sendOptions)
+        if (options.accepts !== undefined && !options.accepts(message)) return
+        connection.send(frame, sendOptions)
+        for (const behind of hooks.derivedFrom?.(message) ?? []) connection.send(behind.frame, behind.options)
       },
       onReset({ epoch, reason }) {
         hooks.onReset?.(channel, reason)

@@ -17,8 +17,10 @@ import { GatewayError } from '../../errors.ts'
 import type { Backends } from '../../grpc/backends.ts'
 import type { Channels, Joined } from '../../services/channels.ts'
 import type { Spectators } from '../../services/spectators.ts'
-import { tableFactsOf, type TableFactsCache } from '../../services/table-facts.ts'
-import { cardView, tableView } from '../../services/table-view.ts'
+import { type HoleCardsService, holeCardsMessage } from '../../services/hole-cards.ts'
+import { tableFactsOf } from '../../services/table-facts.ts'
+import type { TableWatch } from '../../services/table-watch.ts'
+import { tableView } from '../../services/table-view.ts'
 import type { ClientSession, Reply } from '../client-session.ts'
 import type { ResumeChannel } from '../restore.ts'
 
@@ -26,7 +28,8 @@ export interface TableHandlersOptions {
   readonly game: Backends['game']
   readonly channels: Channels
   readonly spectators: Spectators
-  readonly facts: TableFactsCache
+  readonly watch: TableWatch
+  readonly holeCards: HoleCardsService
 }
 
 export interface TableHandlers {
@@ -47,26 +50,17 @@ function isTransient(error: unknown): boolean {
   return error instanceof GatewayError && (error.code === 'unavailable' || error.code === 'timeout')
 }
 
-function holeCards(
-  tableId: string,
-  handId: string | undefined,
-  cards: readonly { rank: string; suit: string }[],
-): HoleCards | undefined {
-  const [first, second] = cards
-  if (handId === undefined || first === undefined || second === undefined) return undefined
-  return { type: 'HoleCards', tableId, handId, cards: [cardView(first), cardView(second)] }
-}
-
 export function createTableHandlers({
   game,
   channels,
   spectators,
-  facts,
+  watch,
+  holeCards,
 }: TableHandlersOptions): TableHandlers {
   /** The newest hand's id, when the client named one that is over. */
   async function isStale(message: Action, session: ClientSession): Promise<boolean> {
     if (message.handId === undefined) return false
-    if (facts.latest(message.tableId)?.handId === message.handId) return false
+    if (watch.latest(message.tableId)?.handId === message.handId) return false
     const { state } = await game.getTableState({ tableId: message.tableId, userId: session.userId })
     return state?.hand?.handId !== message.handId
   }
@@ -84,7 +78,7 @@ export function createTableHandlers({
     if (!state) throw new GatewayError('bad_gateway')
     return {
       tableState: tableView(table, state),
-      cards: holeCards(tableId, state.hand?.handId, cards),
+      cards: holeCardsMessage(tableId, state.hand?.handId, cards),
     }
   }
 
@@ -113,7 +107,6 @@ export function createTableHandlers({
         accepts(update) {
           const news = tableFactsOf(update)
           if (news === undefined) return true
-          facts.learn(tableId, news)
           if (news.version <= shown && session.features.size === 0) return false
           shown = Math.max(shown, news.version)
           return true
@@ -133,7 +126,13 @@ export function createTableHandlers({
             shown = snapshot.tableState.version
           }
           if (view?.cards) session.send(view.cards)
+          const timer = view && watch.timerOf(view.tableState)
+          if (timer) session.send(timer)
+          holeCards.begin(session.connection, tableId, view?.tableState.hand?.handId)
           joined.start()
+          // A hand that began while the state was read.
+          const latest = watch.latest(tableId)
+          if (latest) holeCards.offer(tableId, latest)
         },
       }
     } catch (error) {
