@@ -1,7 +1,7 @@
 /**
  * The order that a request goes through:
  *
- *   request id, trace ▶ path guard ▶ security headers, CORS ▶ /health /ready ▶ limit by address ▶ auth ▶ limit by user
+ *   request id, trace ▶ request guard ▶ security headers, CORS ▶ /health /ready ▶ limit by address ▶ auth ▶ limit by user
  *   and address ▶ proxy (/api/accounts) ▶ JSON body ▶ routes ▶ 404 ▶ one error answer
  */
 import type { TokenVerifier } from '@gw/auth'
@@ -18,7 +18,7 @@ import express, {
 import helmet from 'helmet'
 import { GatewayError } from '../errors.ts'
 import { health, type Readiness, ready } from './health.ts'
-import { pathGuard } from './path-guard.ts'
+import { requestGuard } from './request-guard.ts'
 import type { MountableRoute } from './route.ts'
 import { sendError } from './send-error.ts'
 
@@ -86,7 +86,7 @@ export function createHttpApp(options: HttpAppOptions): Express {
       exposedHeaders,
     }),
   )
-  app.use(pathGuard())
+  app.use(requestGuard())
   app.get('/health', health())
   app.get('/ready', ready(options.readiness))
   app.use(options.limitBeforeAuth)

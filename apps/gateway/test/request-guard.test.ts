@@ -2,7 +2,7 @@ import { createServer, request } from 'node:http'
 import { once } from 'node:events'
 import express from 'express'
 import { expect, test } from 'vitest'
-import { pathGuard } from '../src/http/path-guard.ts'
+import { requestGuard } from '../src/http/request-guard.ts'
 import { sendError } from '../src/http/send-error.ts'
 import { listening } from './harness/listening.ts'
 
@@ -16,7 +16,7 @@ async function statusOf(port: number, path: string): Promise<number | undefined>
 
 test('a path that two servers could read differently is refused, an ordinary one is not', async () => {
   const app = express()
-  app.use(pathGuard())
+  app.use(requestGuard())
   app.use((_req, res) => void res.status(204).end())
   // Express tells error handlers by their four parameters.
   // oxlint-disable-next-line max-params

@@ -1,0 +1,42 @@
+/**
+ * Refuses requests that two servers could read differently, which is what request smuggling and path confusion live on:
+ * a target with encoded separators or dots, backslashes, empty segments, absolute form or bad percent-encoding; more than
+ * one Host (RFC 9112 §3.2); a transfer coding that isn't exactly `chunked`. The connection ends with the answer, so
+ * nothing that was hidden behind such a request is served.
+ */
+import type { IncomingMessage } from 'node:http'
+import type { RequestHandler } from 'express'
+import { GatewayError } from '../errors.ts'
+
+const ambiguousPath = /%2f|%5c|%2e|%00|\\|\/\/|;|[^\x21-\x7e]|(?:^|\/)\.{1,2}(?:\/|$)/i
+
+function isPlainPath(target: string): boolean {
+  const path = target.split('?', 1)[0] ?? ''
+  if (!path.startsWith('/') || ambiguousPath.test(path)) return false
+  try {
+    decodeURIComponent(path)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function countOf(request: IncomingMessage, name: string): number {
+  return request.rawHeaders.filter((field, at) => at % 2 === 0 && field.toLowerCase() === name).length
+}
+
+function problemOf(request: IncomingMessage, target: string): string | undefined {
+  const coding = request.headers['transfer-encoding']
+  if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked') return 'Unknown transfer coding'
+  if (countOf(request, 'host') > 1) return 'More than one Host'
+  return isPlainPath(target) ? undefined : 'Ambiguous request path'
+}
+
+export function requestGuard(): RequestHandler {
+  return (request, response, next) => {
+    const problem = problemOf(request, request.originalUrl)
+    if (problem === undefined) return next()
+    response.setHeader('Connection', 'close')
+    next(new GatewayError('invalid_request', problem))
+  }
+}
