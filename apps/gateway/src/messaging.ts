@@ -20,6 +20,7 @@ const channelClasses: readonly ChannelClass[] = [
   { prefix: 'lobby', kind: 'state', historySize: 20, historyMaxAgeMs: 10 * 60_000 },
   { prefix: 'user:', kind: 'event', historySize: 100, historyMaxAgeMs: 10 * 60_000 },
   { prefix: 'presence:', kind: 'state', historySize: 1, historyMaxAgeMs: 10 * 60_000 },
+  { prefix: 'typing:', kind: 'ephemeral', historySize: 0, historyMaxAgeMs: 0 },
 ]
 
 /** How messages of a channel are treated when a socket is slow. */

@@ -4,6 +4,7 @@
  *   start: internal port ▶ metrics ▶ public port (Redis and backends may still be absent)
  *   stop:  not ready ▶ no new sockets ▶ sockets told to come back (1012) ▶ requests in flight ▶ events flushed ▶ clients
  */
+import { setTimeout as pause } from 'node:timers/promises'
 import { createTokenVerifier, isRevokedBy } from '@gw/auth'
 import { RedisRevocationStore } from '@gw/auth/redis'
 import { createChat, MemoryChatStore } from '@gw/chat'
@@ -38,18 +39,22 @@ import { createSessionEvents } from './services/session-events.ts'
 import { createSpectators } from './services/spectators.ts'
 import { createTableMembers } from './services/table-members.ts'
 import { createTableWatch } from './services/table-watch.ts'
+import { createWhereabouts } from './services/whereabouts.ts'
 import type { Readiness } from './http/health.ts'
 import { createHttpServer } from './http/http-server.ts'
 import type { ClientSession } from './ws/client-session.ts'
 import { createDispatch } from './ws/dispatch.ts'
 import { createChatHandlers } from './ws/handlers/chat.ts'
 import { createLobbyHandlers } from './ws/handlers/lobby.ts'
+import { createPresenceHandlers } from './ws/handlers/presence.ts'
 import { createTableHandlers } from './ws/handlers/table.ts'
+import { createTypingHandlers } from './ws/handlers/typing.ts'
 import { createRestore } from './ws/restore.ts'
+import { createSilence } from './ws/silence.ts'
 import { createSockets } from './ws/sockets.ts'
 
-/** Channels of one socket: the lobby, and tables with their chats. */
-const maxChannelsPerConnection = 100
+/** Channels of one socket: the lobby, tables with their chats, and people. */
+const maxChannelsPerConnection = 500
 
 /** The trace and request that a call to a backend belongs to. */
 function traceMetadata(): Readonly<Record<string, string>> {
@@ -114,7 +119,13 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
     ...(revocations && { revocations }),
     onEvent: observer.onAuth,
   })
-  const limits = createLimits({ config, redis, addressOf, liveInstances: () => 1, onEvent: observer.onLimit })
+  const limits = createLimits({
+    config,
+    redis,
+    addressOf,
+    liveInstances: () => whereabouts.connections.instanceCount,
+    onEvent: observer.onLimit,
+  })
   const backends = createBackends({
     addresses: {
       game: config.GAME_SERVICE_URL,
@@ -136,6 +147,7 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
   })
   const subscriptions = createSubscriptions({ maxChannelsPerConnection })
   const heartbeat = createHeartbeat({ intervalMs: config.WS_PING_INTERVAL_MS })
+  const silence = createSilence({ heartbeatMs: config.WS_PING_INTERVAL_MS })
   const channels = createChannels({
     broker,
     subscriptions,
@@ -153,9 +165,11 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
   const watch = createTableWatch({ onFacts: holeCards.offer })
   const spectators = createSpectators({
     game: backends.game,
-    stillWatches(userId, tableId) {
-      const here = [...channels.subscribersOf(tableChannel(tableId))]
-      return Promise.resolve(here.some((id) => registry.getConnection(id)?.identity?.userId === userId))
+    note: (connectionId, tableId, watches) =>
+      whereabouts.connections[watches ? 'addChannel' : 'removeChannel'](connectionId, tableChannel(tableId)),
+    async stillWatches(userId, tableId, left) {
+      const watchers = await whereabouts.connections.getByChannel(tableChannel(tableId))
+      return watchers.some((watcher) => watcher.userId === userId && watcher.connectionId !== left)
     },
     onError: (error, context) => observer.onFailure('spectator_call_failed', error, context),
   })
@@ -168,6 +182,23 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
     channelOf: chatChannel,
     onEvent: observer.onChat,
   })
+  const whereabouts = createWhereabouts({
+    redis,
+    prefix: config.REDIS_PREFIX,
+    instanceId,
+    broker,
+    onReaped(lost) {
+      for (const { connectionId, userId, connectedAtMs, metadata } of lost)
+        sessionEvents.ended({
+          connectionId,
+          userId,
+          clientType: metadata?.['clientType'] === 'mobile' ? 'mobile' : 'web',
+          durationMs: Math.max(0, Date.now() - connectedAtMs),
+          reason: 'instance_lost',
+        })
+    },
+    onError: (operation, error) => observer.onFailure('whereabouts_failed', error, { operation }),
+  })
   const sessionEvents = createSessionEvents({ event: backends.event, onResult: observer.onSessionEvent })
   const lobby = createLobbyHandlers({
     game: backends.game,
@@ -177,10 +208,24 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
     },
   })
   const table = createTableHandlers({ game: backends.game, channels, spectators, watch, holeCards })
-  const chatHandlers = createChatHandlers({ chat, channels })
-  const dispatch = createDispatch({ table, lobby, chat: chatHandlers, limit: limits.socket })
+  const typing = createTypingHandlers({ broker, chat, channels })
+  const chatHandlers = createChatHandlers({ chat, channels, game: backends.game, typing })
+  const presence = createPresenceHandlers({ sessions: whereabouts.sessions, channels })
+  const dispatch = createDispatch({
+    table,
+    lobby,
+    chat: chatHandlers,
+    typing,
+    presence,
+    limit: limits.socket,
+  })
   const restore = createRestore({
-    resume: { table: table.resume, chat: chatHandlers.resume, lobby: lobby.resume },
+    resume: {
+      table: table.resume,
+      chat: chatHandlers.resume,
+      lobby: lobby.resume,
+      presence: presence.resume,
+    },
     startLobby: lobby.start,
   })
 
@@ -229,7 +274,10 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
   const server = createHttpServer(app)
 
   function onReady(session: ClientSession): void {
-    sessionEvents.started({ ...session, connectedAtMs: Date.now() })
+    const { connectionId, userId, clientType } = session
+    const connectedAtMs = Date.now()
+    whereabouts.sessions.open({ connectionId, userId, connectedAtMs, metadata: { clientType } })
+    sessionEvents.started({ ...session, connectedAtMs })
     // The first look at a profile creates it; today's gateway refreshes the username this way.
     if (session.identity.username !== undefined)
       backends.player
@@ -247,6 +295,7 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
       const named = parseChannel(channel)
       if (named?.kind === 'table') spectators.leave(session.userId, named.id, session.connectionId)
     }
+    whereabouts.sessions.close(session.connectionId)
     observer.onClosed(session, close)
     sessionEvents.ended({ ...session, durationMs: Math.round(close.durationMs), reason: String(close.code) })
   }
@@ -258,6 +307,7 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
     dispatch,
     registry,
     heartbeat,
+    silence,
     addressOf,
     limits: {
       authTimeoutMs: config.WS_AUTH_TIMEOUT_MS,
@@ -316,15 +366,17 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
     const left = (share: number): number => Math.max(100, (deadline - Date.now()) * share)
     draining = true
     const served = new Promise((resolve) => server.close(resolve))
-    await sockets.closeAll('restart', left(0.4))
+    await sockets.drain(left(0.4))
     server.closeIdleConnections()
     const late = setTimeout(() => server.closeAllConnections(), left(0.6))
     await served
     clearTimeout(late)
     heartbeat.close()
+    silence.close()
     stopWatchingRevocations()
     await sessionEvents.flush(Math.min(2000, left(0.5)))
     await publisherServer.close()
+    await Promise.race([whereabouts.close(), pause(left(0.2), undefined, { ref: false })])
     await messaging.close()
     await verifier.close()
     await revocations?.close()

@@ -31,6 +31,8 @@ export interface JoinOptions {
   readonly since?: Position
   /** Called for each message before it is sent; false keeps it from this socket. */
   readonly accepts?: (message: ChannelMessage) => boolean
+  /** False: messages go out as they were published, without channel, epoch and seq. Default true. */
+  readonly hasPosition?: boolean
   /** Called instead of sending when continuity was lost; default: a `Reset` message to sockets with features. */
   readonly onReset?: () => void
 }
@@ -78,7 +80,7 @@ export function createChannels({ broker, subscriptions, kindOf, ...hooks }: Chan
     return {
       onMessage(message) {
         if (message.encoded === undefined) hooks.onFanOut?.(message)
-        const frame = frameOf(message)
+        const frame = frameOf(message, options.hasPosition)
         if (options.accepts !== undefined && !options.accepts(message)) return
         connection.send(frame, sendOptions)
         for (const behind of hooks.derivedFrom?.(message) ?? []) connection.send(behind.frame, behind.options)

@@ -7,8 +7,10 @@ import type { Backends } from '../grpc/backends.ts'
 
 export interface SpectatorsOptions {
   readonly game: Backends['game']
-  /** Whether the user still has a subscribed socket on any instance. */
-  readonly stillWatches: (userId: string, tableId: string) => Promise<boolean>
+  /** Tells all instances that a socket watches the table, or no longer does. */
+  readonly note: (connectionId: string, tableId: string, watches: boolean) => Promise<unknown>
+  /** Whether the user has a socket on any instance that watches the table, but for the one that has just left. */
+  readonly stillWatches: (userId: string, tableId: string, left: string) => Promise<boolean>
   readonly onError: (error: unknown, context: { readonly userId: string; readonly tableId: string }) => void
 }
 
@@ -19,7 +21,7 @@ export interface Spectators {
   settled(userId: string, tableId: string): Promise<void>
 }
 
-export function createSpectators({ game, stillWatches, onError }: SpectatorsOptions): Spectators {
+export function createSpectators({ game, note, stillWatches, onError }: SpectatorsOptions): Spectators {
   // One chain per user and table: a leave never overtakes the enter before it.
   const running = new Map<string, Promise<void>>()
 
@@ -41,13 +43,19 @@ export function createSpectators({ game, stillWatches, onError }: SpectatorsOpti
 
   return {
     enter(userId, tableId, connectionId) {
-      after(userId, tableId, () =>
-        game.joinSpectator({ tableId, userId, idempotencyKey: key(connectionId, 'JoinSpectator', tableId) }),
-      )
+      after(userId, tableId, () => {
+        void note(connectionId, tableId, true).catch((error: unknown) => onError(error, { userId, tableId }))
+        return game.joinSpectator({
+          tableId,
+          userId,
+          idempotencyKey: key(connectionId, 'JoinSpectator', tableId),
+        })
+      })
     },
     leave(userId, tableId, connectionId) {
       after(userId, tableId, async () => {
-        if (await stillWatches(userId, tableId)) return
+        void note(connectionId, tableId, false).catch((error: unknown) => onError(error, { userId, tableId }))
+        if (await stillWatches(userId, tableId, connectionId)) return
         await game.leaveSpectator({
           tableId,
           userId,

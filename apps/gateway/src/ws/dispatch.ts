@@ -1,10 +1,12 @@
 /** From a message's type to its handler, behind the limits. */
-import type { ClientMessage } from '@gw/protocol'
+import type { ClientMessage, Feature } from '@gw/protocol'
 import { GatewayError } from '../errors.ts'
 import type { ClientSession, Reply } from './client-session.ts'
 import type { ChatHandlers } from './handlers/chat.ts'
 import type { LobbyHandlers } from './handlers/lobby.ts'
+import type { PresenceHandlers } from './handlers/presence.ts'
 import type { TableHandlers } from './handlers/table.ts'
+import type { TypingHandlers } from './handlers/typing.ts'
 
 /** Anything but Authenticate, which the session handles itself. */
 export type Request = Exclude<ClientMessage, { readonly type: 'Authenticate' }>
@@ -25,6 +27,8 @@ export interface DispatchOptions {
   readonly table: TableHandlers
   readonly lobby: LobbyHandlers
   readonly chat: ChatHandlers
+  readonly typing: TypingHandlers
+  readonly presence: PresenceHandlers
   readonly limit: Limit
 }
 
@@ -42,7 +46,17 @@ function limited(message: Request, retryAfterMs: number): Reply {
   throw new GatewayError('rate_limited', undefined, { retryAfterMs })
 }
 
-export function createDispatch({ table, lobby, chat, limit }: DispatchOptions): Dispatch {
+/** The feature that a message belongs to. */
+function featureOf({ type }: Request): Feature | undefined {
+  if (type === 'SetTyping') return 'typing'
+  return type === 'SubscribePresence' || type === 'UnsubscribePresence' || type === 'SetAway'
+    ? 'presence'
+    : undefined
+}
+
+export function createDispatch(handlers: DispatchOptions): Dispatch {
+  const { table, lobby, chat, typing, presence, limit } = handlers
+
   async function handle(message: Request, session: ClientSession): Promise<Reply> {
     switch (message.type) {
       case 'SubscribeTable':
@@ -71,16 +85,28 @@ export function createDispatch({ table, lobby, chat, limit }: DispatchOptions): 
       case 'Ping':
         return { type: 'Pong', at: new Date().toISOString() }
       case 'DeleteChatMessage':
+        return chat.remove(message, session)
       case 'SetTyping':
+        return typing.set(message, session)
       case 'SubscribePresence':
+        return presence.subscribe(message, session)
       case 'UnsubscribePresence':
+        return presence.unsubscribe(message, session)
       case 'SetAway':
-        throw new GatewayError('unimplemented')
+        return presence.setAway(message, session)
     }
   }
 
   return async (message, session) => {
     const refusal = await limit(limitKind(message), session)
+    const feature = featureOf(message)
+    if (!refusal && feature !== undefined && !session.features.has(feature))
+      return {
+        type: 'Error',
+        code: 'feature_required',
+        message: `Ask for the feature ${feature} in Authenticate`,
+        retryable: false,
+      }
     return refusal ? limited(message, refusal.retryAfterMs) : handle(message, session)
   }
 }

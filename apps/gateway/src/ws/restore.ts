@@ -28,6 +28,7 @@ export interface RestoreOptions {
     readonly table: ResumeChannel
     readonly chat: ResumeChannel
     readonly lobby: ResumeChannel
+    readonly presence: ResumeChannel
   }
   /** Sends the lobby to a connection that starts without it; not awaited, failures are its own to report. */
   readonly startLobby: (session: ClientSession) => void
@@ -45,8 +46,8 @@ export function createRestore({ resume: resumers, startLobby }: RestoreOptions):
         case 'table':
         case 'chat':
         case 'lobby':
-          return await resumers[named.kind](named.id, since, session)
         case 'presence':
+          return await resumers[named.kind](named.id, since, session)
         case 'user':
         case undefined:
           return refused(named && named.id !== session.userId ? 'forbidden' : 'not_found')

@@ -29,9 +29,6 @@ import type { Restore } from './restore.ts'
 import { watchTokenLife } from './token-life.ts'
 import { welcomeOf } from './welcome.ts'
 
-/** Features that this gateway grants. */
-const granted: readonly Feature[] = ['acks']
-
 /** What happened, for logs and metrics: never a token, never a message's text. */
 export type SessionEvent =
   | { readonly type: 'authenticated'; readonly session: ClientSession }
@@ -60,6 +57,8 @@ export interface SessionOptions {
   readonly verifier: TokenVerifier
   readonly dispatch: Dispatch
   readonly instanceId: string
+  /** Longest silence towards a client with feature `heartbeat`, in ms. */
+  readonly heartbeatMs: number
   readonly address: string
   readonly clientType: 'web' | 'mobile'
   readonly authTimeoutMs: number
@@ -146,7 +145,7 @@ export function createSession(options: SessionOptions): Session {
   }
 
   function grant(asked: readonly string[] = []): ReadonlySet<Feature> {
-    return new Set(asked.filter(isFeature).filter((feature) => granted.includes(feature)))
+    return new Set(asked.filter(isFeature))
   }
 
   /** `asked` is undefined when the token came with the handshake: features and resume may still follow. */
@@ -162,7 +161,7 @@ export function createSession(options: SessionOptions): Session {
     clearTimeout(deadline)
     phase = 'ready'
     watchToken(result.identity, features.size > 0)
-    send(welcomeOf(session, options.instanceId, asked?.id))
+    send(welcomeOf(session, options, asked?.id))
     onEvent({ type: 'authenticated', session })
     options.onReady(session)
     mayState = asked === undefined
@@ -199,7 +198,7 @@ export function createSession(options: SessionOptions): Session {
     session = next
     options.onRenewed(next)
     watchToken(next.identity, next.features.size > 0)
-    send(welcomeOf(next, options.instanceId, asked.id))
+    send(welcomeOf(next, options, asked.id))
     if (asked.resume) await options.restore(asked.resume, next)
     return 'answered'
   }

@@ -7,12 +7,14 @@ import type { IncomingMessage, Server } from 'node:http'
 import { extractSocketToken, type TokenVerifier } from '@gw/auth'
 import { type Connection, type ConnectionRegistry, createConnection, type Heartbeat } from '@gw/connections'
 import { fromWebSocket } from '@gw/connections/ws'
-import { closeCodes, type CloseName } from '@gw/protocol'
+import { closeCodes } from '@gw/protocol'
 import type { WebSocket } from 'ws'
 import type { ClientSession } from './client-session.ts'
 import type { Dispatch } from './dispatch.ts'
 import { createSession, type Session, type SessionEvent } from './session.ts'
+import { drainInBatches } from './drain.ts'
 import type { Restore } from './restore.ts'
+import type { Silence } from './silence.ts'
 import { type AdmissionRefusal, listenForUpgrades, type UpgradeRefusal } from './upgrade.ts'
 
 export interface SocketsOptions {
@@ -22,6 +24,7 @@ export interface SocketsOptions {
   readonly dispatch: Dispatch
   readonly registry: ConnectionRegistry
   readonly heartbeat: Heartbeat
+  readonly silence: Silence
   readonly addressOf: (request: IncomingMessage) => string
   readonly limits: {
     readonly authTimeoutMs: number
@@ -50,8 +53,8 @@ export interface Sockets {
   readonly count: number
   /** The authenticated session of a connection of this instance. */
   sessionOf(connectionId: string): ClientSession | undefined
-  /** Closes every socket; resolves when all are gone, or at the latest after `timeoutMs`. */
-  closeAll(name: CloseName, timeoutMs: number): Promise<void>
+  /** Tells every client to come back and closes its socket; resolves when all are gone, at the latest after `timeoutMs`. */
+  drain(timeoutMs: number): Promise<void>
 }
 
 const maxInbound = 64
@@ -89,9 +92,10 @@ export function createSockets(options: SocketsOptions): Sockets {
     const id = randomUUID()
     const openedAt = performance.now()
     let session: Session | undefined
+    const watched = options.silence.watch(fromWebSocket(socket))
     const connection = createConnection({
       id,
-      socket: fromWebSocket(socket),
+      socket: watched,
       maxInbound,
       maxInboundBytes,
       outbound,
@@ -103,6 +107,7 @@ export function createSockets(options: SocketsOptions): Sockets {
         count(address, -1)
         registry.unregister(id)
         options.heartbeat.remove(connection)
+        options.silence.remove(connection)
         if (gone) options.onGone(gone, { code, durationMs: performance.now() - openedAt })
         if (open.size === 0) whenEmpty?.()
       },
@@ -110,6 +115,11 @@ export function createSockets(options: SocketsOptions): Sockets {
         if (event.type === 'error') options.onError(event.error, id)
       },
     })
+    function remember(client: ClientSession): void {
+      sessions.set(id, client)
+      if (client.features.has('heartbeat')) options.silence.add(connection, watched)
+    }
+
     open.set(id, connection)
     count(address, 1)
     options.heartbeat.add(connection)
@@ -119,6 +129,7 @@ export function createSockets(options: SocketsOptions): Sockets {
       verifier: options.verifier,
       dispatch: options.dispatch,
       instanceId: options.instanceId,
+      heartbeatMs: options.silence.heartbeatMs,
       address,
       clientType: clientTypeOf(request),
       authTimeoutMs: limits.authTimeoutMs,
@@ -126,10 +137,10 @@ export function createSockets(options: SocketsOptions): Sockets {
       admit(client) {
         connection.identity = { userId: client.userId }
         if (!registry.register(connection).ok) return 'try_later'
-        sessions.set(id, client)
+        remember(client)
         return undefined
       },
-      onRenewed: (client) => sessions.set(id, client),
+      onRenewed: remember,
       onReady: options.onReady,
       restore: options.restore,
       onEvent: options.onEvent,
@@ -160,16 +171,22 @@ export function createSockets(options: SocketsOptions): Sockets {
       return open.size
     },
     sessionOf: (connectionId) => sessions.get(connectionId),
-    async closeAll(name, timeoutMs) {
-      const { code, reason } = closeCodes[name]
-      for (const connection of open.values()) connection.close(code, reason)
+    async drain(timeoutMs) {
+      const late = Date.now() + timeoutMs
+      // The last of them need time for the closing handshake.
+      await drainInBatches({
+        connections: [...open.values()],
+        windowMs: timeoutMs / 2,
+        asked: (connection) => sessions.get(connection.id)?.features.has('drain') ?? false,
+      })
       if (open.size > 0) {
         const { promise, resolve } = Promise.withResolvers<void>()
         whenEmpty = resolve
-        const late = setTimeout(resolve, timeoutMs)
+        const timer = setTimeout(resolve, Math.max(0, late - Date.now()))
         await promise
-        clearTimeout(late)
+        clearTimeout(timer)
       }
+      for (const connection of open.values()) connection.terminate()
       stopListening()
     },
   }

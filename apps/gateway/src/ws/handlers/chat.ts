@@ -6,6 +6,7 @@ import {
   type ChatErrorReason,
   type ChatSend,
   type ChatSubscribed,
+  type DeleteChatMessage,
   type GetChatHistory,
   limits,
   type Position,
@@ -13,13 +14,17 @@ import {
   type UnsubscribeChat,
 } from '@gw/protocol'
 import { GatewayError } from '../../errors.ts'
+import type { Backends } from '../../grpc/backends.ts'
 import type { Channels, Joined } from '../../services/channels.ts'
 import type { ClientSession, Reply } from '../client-session.ts'
 import type { ResumeChannel } from '../restore.ts'
+import type { TypingHandlers } from './typing.ts'
 
 export interface ChatHandlersOptions {
   readonly chat: Chat
   readonly channels: Channels
+  readonly game: Pick<Backends['game'], 'getTable'>
+  readonly typing: TypingHandlers
 }
 
 export interface ChatHandlers {
@@ -28,6 +33,8 @@ export interface ChatHandlers {
   unsubscribe(message: UnsubscribeChat, session: ClientSession): Reply
   send(message: ChatSend, session: ClientSession): Promise<Reply>
   history(message: GetChatHistory, session: ClientSession): Promise<Reply>
+  /** For the table's owner, and for who has the role `admin`. */
+  remove(message: DeleteChatMessage, session: ClientSession): Promise<Reply>
 }
 
 /** Chat's words as the contract has them. A reused message id for another text is the sender's mistake, not a reason to show. */
@@ -47,7 +54,7 @@ function reasonOf(refusal: ChatRefusal): ChatErrorReason {
   }
 }
 
-export function createChatHandlers({ chat, channels }: ChatHandlersOptions): ChatHandlers {
+export function createChatHandlers({ chat, channels, game, typing }: ChatHandlersOptions): ChatHandlers {
   /** Undefined for who isn't at the table: they hear what is said from now on, as ever, and read nothing from before. */
   async function historyFor(
     tableId: string,
@@ -81,6 +88,7 @@ export function createChatHandlers({ chat, channels }: ChatHandlersOptions): Cha
       accepts: (update) => shown.size === 0 || session.features.size > 0 || !isShown(update.data, shown),
     })
     try {
+      await typing.join(tableId, session)
       const history = subscription.recovered ? [] : ((await historyFor(tableId, session)) ?? [])
       for (const { id } of history) shown.add(id)
       return {
@@ -129,6 +137,7 @@ export function createChatHandlers({ chat, channels }: ChatHandlersOptions): Cha
 
     unsubscribe({ tableId }, session) {
       channels.leave(session.connectionId, chatChannel(tableId))
+      typing.leave(tableId, session)
       return undefined
     },
 
@@ -164,6 +173,17 @@ export function createChatHandlers({ chat, channels }: ChatHandlersOptions): Cha
       if (page.ok) return { type: 'ChatHistory', tableId, history: page.messages, more: page.more }
       if (page.reason === 'not_member') throw new GatewayError('forbidden', 'not_seated')
       throw new GatewayError('unavailable')
+    },
+
+    async remove({ tableId, messageId, id }, session) {
+      const { ownerId } = await game.getTable({ tableId })
+      if (ownerId !== session.userId && !session.identity.roles.includes('admin'))
+        throw new GatewayError('forbidden')
+      const result = await chat.deleteMessage(tableId, messageId)
+      if (!result.ok) throw new GatewayError(result.reason)
+      if (id === undefined || !session.features.has('acks')) return 'answered'
+      const { position, duplicate } = result
+      return { type: 'Ack', id, channel: chatChannel(tableId), ...position, duplicate }
     },
   }
 }

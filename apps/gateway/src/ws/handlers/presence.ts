@@ -1,0 +1,94 @@
+/** Presence over the socket (feature `presence`): a snapshot of the users asked for, then their changes. */
+import type { Sessions } from '@gw/connections'
+import {
+  presenceChannel,
+  type PresenceSnapshot,
+  type SetAway,
+  type SubscribePresence,
+  type UnsubscribePresence,
+} from '@gw/protocol'
+import { GatewayError } from '../../errors.ts'
+import type { Channels, Joined } from '../../services/channels.ts'
+import type { ClientSession, Reply } from '../client-session.ts'
+import type { ResumeChannel } from '../restore.ts'
+
+export interface PresenceHandlersOptions {
+  readonly sessions: Pick<Sessions, 'getStatus' | 'setAway'>
+  readonly channels: Channels
+}
+
+export interface PresenceHandlers {
+  subscribe(message: SubscribePresence, session: ClientSession): Promise<Reply>
+  unsubscribe(message: UnsubscribePresence, session: ClientSession): Reply
+  setAway(message: SetAway, session: ClientSession): Reply
+  readonly resume: ResumeChannel
+}
+
+export function createPresenceHandlers({ sessions, channels }: PresenceHandlersOptions): PresenceHandlers {
+  async function snapshot(userIds: readonly string[]): Promise<PresenceSnapshot> {
+    try {
+      const statuses = await sessions.getStatus(userIds)
+      const users = userIds.map((userId) => [userId, statuses.get(userId) ?? 'offline'] as const)
+      return { type: 'PresenceSnapshot', users: Object.fromEntries(users) }
+    } catch (error) {
+      throw new GatewayError('unavailable', undefined, { cause: error, retryAfterMs: 1000 })
+    }
+  }
+
+  /** Ends what this call began; what the socket had before goes on. */
+  function undo(joined: readonly Joined[], session: ClientSession): void {
+    for (const { isNew, position, start } of joined)
+      if (isNew) channels.leave(session.connectionId, position.channel)
+      else start()
+  }
+
+  return {
+    async subscribe({ userIds, id }, session) {
+      const unique = [...new Set(userIds)]
+      const results = await Promise.allSettled(
+        unique.map((userId) => channels.join(session.connection, presenceChannel(userId))),
+      )
+      const joined = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+      try {
+        const failed = results.find((result) => result.status === 'rejected')
+        if (failed) throw failed.reason
+        // Asked after the joins: a change between the two comes behind the snapshot.
+        session.send({ ...(await snapshot(unique)), ...(id !== undefined && { id }) })
+      } catch (error) {
+        undo(joined, session)
+        throw error
+      }
+      for (const { start } of joined) start()
+      return 'answered'
+    },
+
+    unsubscribe({ userIds }, session) {
+      for (const userId of userIds) channels.leave(session.connectionId, presenceChannel(userId))
+      return undefined
+    },
+
+    setAway({ away }, session) {
+      sessions.setAway(session.connectionId, away)
+      return undefined
+    },
+
+    async resume(userId, since, session) {
+      if (!session.features.has('presence')) throw new GatewayError('forbidden')
+      const joined = await channels.join(session.connection, presenceChannel(userId), { since })
+      const { epoch, seq } = joined.position
+      try {
+        const users = joined.recovered ? undefined : await snapshot([userId])
+        return {
+          result: { recovered: joined.recovered, epoch, seq },
+          follow() {
+            if (users) session.send(users)
+            joined.start()
+          },
+        }
+      } catch (error) {
+        undo([joined], session)
+        throw error
+      }
+    },
+  }
+}
