@@ -9,7 +9,7 @@ import { startProcess, type DevProcess } from './lib/dev-process.ts'
 import { devSettings, type DevSettings } from './lib/dev-settings.ts'
 import { watchLauncher } from './lib/launcher.ts'
 import { formatLogLine } from './lib/log-line.ts'
-import { describeTaken, takenPorts } from './lib/ports.ts'
+import { describeTaken, freePort, takenPorts } from './lib/ports.ts'
 import { welcome } from './lib/welcome.ts'
 
 const readyDeadlineMs = 60_000
@@ -94,14 +94,30 @@ async function within(child: DevProcess, ready: Promise<void>): Promise<void> {
   }
 }
 
+/** Settings whose ports are free; undefined when that can't be had, which was said. */
+async function freeSettings(): Promise<DevSettings | undefined> {
+  const wanted = devSettings(process.env)
+  const taken = await takenPorts(wanted.ports, wanted.host)
+  const fixed = taken.filter(({ movable }) => movable !== true)
+  if (fixed.length > 0) {
+    await fail(fixed.map(describeTaken).join('\n'))
+    return undefined
+  }
+  const moved: Record<string, string> = {}
+  for (const { port, variable, owner } of taken) {
+    moved[variable] = String(await freePort(wanted.host))
+    say(`Port ${port} for ${owner} is in use: it takes ${moved[variable]} instead.`)
+  }
+  return devSettings({ ...process.env, ...moved })
+}
+
 async function main(): Promise<void> {
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal).on('SIGHUP', onSignal)
   // Started by hand in the background, outliving the shell may be meant.
   if (process.env['npm_lifecycle_event'] !== undefined) watchLauncher(onSignal)
 
-  const settings = devSettings(process.env)
-  const taken = await takenPorts(settings.ports, settings.host)
-  if (taken.length > 0) return fail(taken.map(describeTaken).join('\n'))
+  const settings = await freeSettings()
+  if (settings === undefined) return
 
   say('Starting the demo platform and the gateway from source…')
   const demo = run('demo', settings.demoEnv)

@@ -35,6 +35,7 @@ export function devSettings(environment: NodeJS.ProcessEnv): DevSettings {
     variable,
     port: portOf(env, variable, fallback),
     owner: 'the demo platform',
+    movable: env[variable] === undefined,
   }))
   const [balance, player, game, event, notify, balanceHttp] = demo.map((entry) => `localhost:${entry.port}`)
 

@@ -8,6 +8,8 @@ export interface WantedPort {
   readonly variable: string
   /** For whom it is, in a sentence: "the gateway". */
   readonly owner: string
+  /** Nobody outside knows it and nobody asked for it: when it is taken, another one does as well. */
+  readonly movable?: boolean
 }
 
 /** Those of the ports that cannot be listened on now, with the system's reason (`EADDRINUSE`, `EACCES`). */
@@ -19,6 +21,17 @@ export async function takenPorts(
     wanted.map(async (entry) => ({ ...entry, reason: await refusal(entry.port, host) })),
   )
   return results.flatMap(({ reason, ...entry }) => (reason === undefined ? [] : [{ ...entry, reason }]))
+}
+
+/** A port that nobody listens on now. */
+export async function freePort(host: string): Promise<number> {
+  const server = createServer()
+  server.listen(0, host)
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  if (address === null || typeof address === 'string') throw new Error('The system gave no port.')
+  return address.port
 }
 
 /** One sentence for the person at the terminal. */

@@ -153,3 +153,18 @@ test('a taken port is one sentence, before anything is started', async () => {
   )
   server.close()
 })
+
+test(
+  'a port of the demo platform that nobody chose moves by itself when it is taken',
+  { timeout: 60_000 },
+  async () => {
+    const server = createServer().listen(3003, '127.0.0.1')
+    // Taken by somebody else already does as well.
+    await Promise.race([once(server, 'listening'), once(server, 'error')])
+    const { DEMO_CONTROL_PORT: _, ...env } = await ports()
+    await using started = start(env)
+    await started.says('Ctrl-C stops everything')
+    expect(started.output()).toMatch(/Port 3003 for the demo platform is in use: it takes \d+ instead/)
+    server.close()
+  },
+)
