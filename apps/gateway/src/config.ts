@@ -64,9 +64,9 @@ const schema = z.object({
     .describe('Redis of the fleet. Without it everything is kept in memory, for one instance.'),
   REDIS_PREFIX: z
     .string()
-    .regex(/^[\w:.-]{1,32}$/)
-    .default('gw:')
-    .describe('Prefix of every key that the gateway writes.'),
+    .regex(/^[\w.-]{1,32}$/, 'must be 1-32 letters, digits, dots, dashes')
+    .default('gw')
+    .describe('Prefix of every key that the gateway writes. Instances with the same prefix are one fleet.'),
   REDIS_TIMEOUT_MS: durationMs(1000).describe('Deadline of a Redis command.'),
   JWT_HS256_SECRET: z
     .string()

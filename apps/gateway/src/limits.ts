@@ -75,7 +75,7 @@ function socketKeys(kind: LimitKind, session: ClientSession) {
 export function createLimits({ config, redis, addressOf, liveInstances, onEvent }: LimitsOptions): Limits {
   const memory = new MemoryRateLimitStore()
   const store = redis
-    ? new RedisRateLimitStore({ client: redis.limits, prefix: `${config.REDIS_PREFIX}rl:` })
+    ? new RedisRateLimitStore({ client: redis.limits, prefix: `${config.REDIS_PREFIX}:rl:` })
     : memory
   const shared = (failOpen: boolean): RateLimiter =>
     createRateLimiter({

@@ -110,7 +110,7 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
   })
   const { broker } = messaging
   const revocations =
-    redis && new RedisRevocationStore({ redis: redis.commands, prefix: `${config.REDIS_PREFIX}auth` })
+    redis && new RedisRevocationStore({ redis: redis.commands, prefix: `${config.REDIS_PREFIX}:auth` })
   const verifier = createTokenVerifier({
     keys: keySourcesOf(config),
     clockSkewMs: config.JWT_CLOCK_SKEW_MS,
@@ -175,7 +175,7 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
   })
   const chat = createChat({
     store: redis
-      ? new RedisChatStore({ redis: redis.commands, prefix: `${config.REDIS_PREFIX}chat` })
+      ? new RedisChatStore({ redis: redis.commands, prefix: `${config.REDIS_PREFIX}:chat` })
       : new MemoryChatStore(),
     publisher: broker,
     ...createTableMembers({ backends, spectators }),

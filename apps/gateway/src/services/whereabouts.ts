@@ -40,7 +40,7 @@ export function createWhereabouts(options: WhereaboutsOptions): Whereabouts {
     ? new RedisConnectionStore({
         redis: redis.commands,
         instanceId,
-        prefix: `${prefix}conn`,
+        prefix: `${prefix}:conn`,
         onEvent(event) {
           if (event.type === 'unavailable') onError('store', event.error)
           else if (event.type === 'error') onError(event.stage, event.error)
@@ -48,7 +48,7 @@ export function createWhereabouts(options: WhereaboutsOptions): Whereabouts {
       })
     : new MemoryConnectionStore({ instanceId })
   const presence = redis
-    ? new RedisPresenceStore({ redis: redis.commands, prefix: `${prefix}presence` })
+    ? new RedisPresenceStore({ redis: redis.commands, prefix: `${prefix}:presence` })
     : new MemoryPresenceStore()
   const sessions = createSessions({
     connections,
