@@ -1,5 +1,6 @@
 /**
- * One socket with bounded queues both ways. About 280 lines: it is one state machine, and its parts share the state.
+ * One socket with bounded queues both ways. Over 300 lines, a third of them its interface: the rest is one state machine
+ * whose parts share the state, and which touches as little memory as possible for each frame.
  *
  *   open ──close()──▶ onClosing ▶ flush ▶ close frame ──▶ closing ──answer, or 5 s──▶ closed ▶ onClose
  *     └──the peer closes, or the network is lost──▶ onClosing ──────────────────────▶ closed ▶ onClose
@@ -111,7 +112,11 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
   readonly #socket: SocketLike
   readonly #limits: OutboundLimits
   readonly #inbound: InboundQueue
-  readonly #outbound = new OutboundQueue()
+  // The usual turn has one frame and a peer that keeps up: then this object alone is touched for each of thousands.
+  #only: Frame | undefined
+  #outbound: OutboundQueue | undefined
+  // As of the last write; 0 after a drain.
+  #behindBytes = 0
   #identity: Identity | undefined
   #state: 'open' | 'closing' | 'closed' = 'open'
   #end: ConnectionClose | undefined
@@ -175,14 +180,26 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
   }
 
   get bufferedBytes(): number {
-    return this.#outbound.bytes + this.#socket.bufferedBytes
+    return (this.#only?.length ?? 0) + (this.#outbound?.bytes ?? 0) + this.#socket.bufferedBytes
   }
 
   send(frame: Frame, options: SendOptions = plain): SendResult {
     if (this.#state !== 'open') return 'closed'
-    if (this.#outbound.isHolding || this.bufferedBytes + frame.length > this.#limits.softBytes)
+    if (
+      this.#only === undefined &&
+      this.#outbound === undefined &&
+      this.#behindBytes === 0 &&
+      frame.length <= this.#limits.softBytes
+    ) {
+      this.#only = frame
+      this.#markDirty()
+      return 'sent'
+    }
+    const queue = this.#queue()
+    if (queue.isHolding || this.bufferedBytes + frame.length > this.#limits.softBytes)
       return this.#sendUnderPressure(frame, options)
-    this.#addToTurn(frame)
+    queue.addToTurn(frame)
+    this.#markDirty()
     return 'sent'
   }
 
@@ -200,7 +217,7 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
   close(code: number, reason: string): void {
     if (this.#state !== 'open' || !this.#begin({ code, reason, initiator: 'local' })) return
     this.flush()
-    this.#write(this.#outbound.takeHeld())
+    this.#write(this.#outbound?.takeHeld() ?? [])
     this.#state = 'closing'
     clearTimeout(this.#drainTimer)
     this.#inbound.close()
@@ -219,11 +236,27 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
   /** Hands this turn's frames to the socket. */
   flush(): void {
     this.#isDirty = false
-    this.#write(this.#outbound.takeTurn())
+    const only = this.#only
+    if (only !== undefined) {
+      this.#only = undefined
+      this.#writeBytes(only)
+    } else if (this.#outbound !== undefined) {
+      this.#write(this.#outbound.takeTurn())
+      if (!this.#outbound.isHolding) this.#outbound = undefined
+    }
   }
 
-  #addToTurn(frame: Frame): void {
-    this.#outbound.addToTurn(frame)
+  /** For more than one frame. */
+  #queue(): OutboundQueue {
+    this.#outbound ??= new OutboundQueue()
+    if (this.#only !== undefined) {
+      this.#outbound.addToTurn(this.#only)
+      this.#only = undefined
+    }
+    return this.#outbound
+  }
+
+  #markDirty(): void {
     if (this.#isDirty) return
     this.#isDirty = true
     turn.add(this)
@@ -231,28 +264,35 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
 
   #write(frames: readonly Frame[]): void {
     const [first] = frames
-    if (first === undefined || this.#state !== 'open') return
+    if (first !== undefined) this.#writeBytes(frames.length === 1 ? first : turn.join(frames))
+  }
+
+  #writeBytes(bytes: Buffer): void {
+    if (this.#state !== 'open') return
     try {
-      this.#socket.write(frames.length === 1 ? first : turn.join(frames))
+      this.#socket.write(bytes)
     } catch (error) {
       // One broken socket must not keep the others of its turn from theirs.
       this.#options.onEvent?.({ type: 'error', stage: 'write', error })
       this.terminate()
     }
-    if (this.#socket.bufferedBytes > this.#limits.softBytes) this.#watchDrain()
+    this.#behindBytes = this.#socket.bufferedBytes
+    if (this.#behindBytes > this.#limits.softBytes) this.#watchDrain()
   }
 
   #sendUnderPressure(frame: Frame, { kind = 'event', key }: SendOptions): SendResult {
-    if (this.#isDirty) this.#write(this.#outbound.takeTurn())
+    const queue = this.#queue()
+    this.#write(queue.takeTurn())
     const { softBytes, hardBytes } = this.#limits
     const waiting = this.#socket.bufferedBytes
     // The turn's frames may have been all that waited; and an idle socket takes a frame of any size.
-    if (!this.#outbound.isHolding && (waiting === 0 || waiting + frame.length <= softBytes)) {
-      this.#addToTurn(frame)
+    if (!queue.isHolding && (waiting === 0 || waiting + frame.length <= softBytes)) {
+      queue.addToTurn(frame)
+      this.#markDirty()
       return 'sent'
     }
     if (kind === 'ephemeral') return 'dropped'
-    const conflated = this.#outbound.hold(frame, kind === 'state' ? key : undefined)
+    const conflated = queue.hold(frame, kind === 'state' ? key : undefined)
     if (this.bufferedBytes > hardBytes) {
       this.#closeTooSlow()
       return 'closed'
@@ -270,16 +310,19 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
     clearTimeout(this.#drainTimer)
     this.#drainTimer = undefined
     // In portions: what stays here can still be conflated.
-    while (this.#state === 'open' && this.#outbound.isHolding && this.#socket.bufferedBytes === 0)
+    while (this.#state === 'open' && this.#outbound?.isHolding === true && this.#socket.bufferedBytes === 0)
       this.#write(this.#outbound.takeHeld(this.#limits.softBytes))
-    if (this.#outbound.isHolding) this.#watchDrain()
+    this.#behindBytes = this.#socket.bufferedBytes
+    if (this.#outbound?.isHolding === true) this.#watchDrain()
+    else if (!this.#isDirty) this.#outbound = undefined
   }
 
   #closeTooSlow(): void {
     if (this.#state !== 'open') return
     this.#options.onEvent?.({ type: 'too_slow', bufferedBytes: this.bufferedBytes })
     // What waits is not sent any more: it would only keep the close frame from the peer.
-    this.#outbound.clear()
+    this.#only = undefined
+    this.#outbound = undefined
     this.close(tooSlow.code, tooSlow.reason)
   }
 
@@ -317,7 +360,8 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
     clearTimeout(this.#closeTimer)
     this.#inbound.close()
     this.#begin({ code, reason, initiator: code === 1006 ? 'network' : 'peer' })
-    this.#outbound.clear()
+    this.#only = undefined
+    this.#outbound = undefined
     const initiator = this.#end?.initiator ?? 'network'
     this.#guard(() => this.#options.onClose({ code, reason, initiator }))
   }

@@ -97,11 +97,4 @@ export class OutboundQueue {
     if (this.#held?.size === 0) this.#held = undefined
     return taken
   }
-
-  /** Forgets everything. */
-  clear(): void {
-    this.takeTurn()
-    this.#held = undefined
-    this.#heldBytes = 0
-  }
 }

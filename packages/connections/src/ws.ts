@@ -1,6 +1,7 @@
 /** Sockets of the `ws` library. */
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
+import { createDirectWriter } from './direct-writer.ts'
 import type { SocketEvents, SocketLike } from './socket-like.ts'
 
 /** The socket below, which `ws` doesn't offer: a frame that was built once is written to it as it is. */
@@ -10,11 +11,16 @@ interface RawSocket {
 
 const open = 1
 
+export interface FromWebSocketOptions {
+  /** Write past Node's stream where that is possible (plain TCP). Default true. */
+  readonly direct?: boolean
+}
+
 /**
  * Adapts a server-side `WebSocket` without compression. Prebuilt frames are written straight to the socket below; `ws`
  * keeps the parsing, the pings and the closing handshake. Throws a TypeError for a socket that isn't open or compresses.
  */
-export function fromWebSocket(socket: WebSocket): SocketLike {
+export function fromWebSocket(socket: WebSocket, options: FromWebSocketOptions = {}): SocketLike {
   const raw = (socket as unknown as RawSocket)._socket
   if (raw === null || socket.extensions !== '')
     throw new TypeError('An open WebSocket without extensions is needed')
@@ -26,10 +32,12 @@ export function fromWebSocket(socket: WebSocket): SocketLike {
 
   // Not the stream's own `drain`: that one stays silent below its high-water mark.
   const written = (): void => {
-    if (!isBehind || raw.writableLength > 0) return
+    if (!isBehind || bufferedBytes() > 0) return
     isBehind = false
     onDrain()
   }
+  const direct = options.direct === false ? undefined : createDirectWriter(raw, written)
+  const bufferedBytes = (): number => raw.writableLength + (direct?.pendingBytes ?? 0)
 
   return {
     listen(events: SocketEvents) {
@@ -43,8 +51,8 @@ export function fromWebSocket(socket: WebSocket): SocketLike {
     },
     write(frames) {
       if (socket.readyState !== open) return
-      raw.write(frames, written)
-      isBehind = raw.writableLength > 0
+      if (direct?.write(frames) !== true) raw.write(frames, written)
+      isBehind = bufferedBytes() > 0
     },
     ping() {
       if (socket.readyState === open) socket.ping()
@@ -54,7 +62,7 @@ export function fromWebSocket(socket: WebSocket): SocketLike {
     pause: () => socket.pause(),
     resume: () => socket.resume(),
     get bufferedBytes() {
-      return raw.writableLength
+      return bufferedBytes()
     },
   }
 }

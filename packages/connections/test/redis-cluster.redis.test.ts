@@ -1,7 +1,10 @@
+import { randomUUID } from 'node:crypto'
 import { startRedisCluster, type TestRedisCluster } from '@gw/testing'
 import { Cluster } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { RedisPresenceStore } from '@gw/connections/redis'
 import { idsOf, stored, testConnectionStore } from './connection-store.suite.ts'
+import { testPresenceStore } from './presence-store.suite.ts'
 import { openRedisPlace } from './store-place.ts'
 
 let servers: TestRedisCluster
@@ -16,6 +19,10 @@ afterAll(async () => {
 })
 
 testConnectionStore(() => openRedisPlace('', cluster))
+
+testPresenceStore(
+  (graceMs) => new RedisPresenceStore({ redis: cluster, prefix: `t-${randomUUID()}`, graceMs }),
+)
 
 it('cleans up behind a dead instance whatever slots the two have', async () => {
   await using place = openRedisPlace('', cluster)

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { connect, type Socket } from 'node:net'
+import { PassThrough } from 'node:stream'
 import { connectWs } from '@gw/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
@@ -13,6 +14,7 @@ import {
   encodeFrame,
 } from '@gw/connections'
 import { fromWebSocket } from '@gw/connections/ws'
+import { createDirectWriter } from '../src/direct-writer.ts'
 
 interface Accepted {
   readonly connection: Connection
@@ -24,6 +26,7 @@ interface Accepted {
 let settings: Partial<ConnectionOptions> = {}
 let waiting: ((accepted: Accepted) => void)[] = []
 let close = async (): Promise<void> => {}
+let direct = true
 let url = ''
 let port = 0
 
@@ -35,7 +38,7 @@ beforeEach(async () => {
     const { promise, resolve } = Promise.withResolvers<ConnectionClose>()
     const connection = createConnection({
       id: 'c',
-      socket: fromWebSocket(socket),
+      socket: fromWebSocket(socket, { direct }),
       onMessage: (data) => void connection.sendText(data.toString()),
       onClose: resolve,
       onEvent: (event) => events.push(event),
@@ -76,7 +79,11 @@ async function connectRaw(): Promise<Socket> {
   return socket
 }
 
-describe('fromWebSocket', () => {
+describe.each([true, false])('fromWebSocket, direct: %s', (isDirect) => {
+  beforeEach(() => {
+    direct = isDirect
+  })
+
   it('carries messages both ways, and a burst arrives whole and in order', async () => {
     const peer = accepted()
     await using client = await connectWs(url)
@@ -219,5 +226,30 @@ describe('fromWebSocket', () => {
     await all.promise
     expect(heard).toEqual(Array.from({ length: 500 }, (_, at) => String(at)))
     expect(events[0]).toEqual({ type: 'reading', paused: true })
+  })
+})
+
+describe('createDirectWriter', () => {
+  it('is there on a plain TCP socket of this Node: the fast way is the one that is used', async () => {
+    const peer = accepted()
+    await using client = await connectWs(url)
+    await peer
+    expect(createDirectWriter(client.socket, () => {})).toBeDefined()
+  })
+
+  it('is not there on anything else', () => {
+    expect(createDirectWriter(new PassThrough(), () => {})).toBeUndefined()
+  })
+
+  it('leaves it to the stream what comes behind bytes that the stream holds', async () => {
+    const peer = accepted()
+    await using client = await connectWs(url)
+    await peer
+    const writer = createDirectWriter(client.socket, () => {})
+    client.socket.cork()
+    client.socket.write('x')
+    expect(writer?.write(Buffer.from('y'))).toBe(false)
+    client.socket.destroy()
+    expect(writer?.write(Buffer.from('y'))).toBe(false)
   })
 })
