@@ -177,7 +177,7 @@ export interface Ack extends Positioned {
   readonly tokenExpiresAt?: string
 }
 
-/** Not done. A client without features gets `message` alone, and only where the contract has it. */
+/** Not done: to every client, with `code` and `retryable` from this gateway; the one before it sent `message` alone. */
 export interface ErrorMessage extends Answering {
   readonly type: 'Error'
   readonly message: string
