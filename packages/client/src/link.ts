@@ -171,7 +171,9 @@ export class Link {
     const { now, random, backoff } = this.#options.settings
     const hinted = this.#notBeforeMs
     const retryInMs =
-      hinted === undefined ? backoffDelay(this.#attempt++, random(), backoff) : Math.max(0, hinted - now())
+      hinted === undefined
+        ? backoffDelay(this.#attempt++, random(), backoff)
+        : Math.max(0, Math.trunc(hinted - now()))
     this.#timer = setTimeout(() => void this.#begin(), retryInMs)
     this.#setState('waiting', { ...end, retryInMs })
   }

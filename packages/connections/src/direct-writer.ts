@@ -1,6 +1,6 @@
 /**
  * The one place that reaches below Node's streams: a buffer handed straight to the socket's libuv handle, as
- * `net.Socket` does it itself, without the stream's bookkeeping for each write (a quarter of the cost of a delivery).
+ * `net.Socket` does it itself, without the stream's bookkeeping for each write. What that saves is for `bench/fan-out.ts` to say.
  * Everything is checked when a socket is adapted; where anything looks different there is no direct writer, and the
  * stream is used. Order with the stream's own writes is libuv's: one queue for each handle.
  */

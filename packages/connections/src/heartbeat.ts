@@ -33,7 +33,7 @@ function every(step: () => void, ms: number): () => void {
 }
 
 /**
- * A timer wheel with two hands: connections sit at a random place of it, are pinged as the first hand passes and judged
+ * A timer wheel with two hands: connections sit at a random place of it, are pinged as the first tick passes and judged
  * as the second one does, `timeoutMs` later. A turn takes `intervalMs`.
  *
  *   [ A D ][   ][ B ][   ][ C ] …
@@ -49,17 +49,17 @@ export function createHeartbeat(options: HeartbeatOptions = {}): Heartbeat {
   const wheel = Array.from({ length: slots }, () => new Set<HeartbeatTarget>())
   const slotOf = new Map<string, { readonly slot: Set<HeartbeatTarget>; readonly target: HeartbeatTarget }>()
   const behind = Math.min(slots - 1, Math.max(1, Math.ceil((timeoutMs / intervalMs) * slots)))
-  let hand = 0
+  let tick = 0
 
   const stop = schedule(() => {
-    hand = (hand + 1) % slots
-    // A late timer runs both hands late, so time that the process itself lost is never taken from the peers.
-    for (const connection of wheel[(hand + slots - behind) % slots] ?? [])
+    tick = (tick + 1) % slots
+    // A late timer runs both steps late, so time that the process itself lost is never taken from the peers.
+    for (const connection of wheel[(tick + slots - behind) % slots] ?? [])
       if (!connection.isAlive) {
         options.onDead?.(connection)
         connection.terminate()
       }
-    for (const connection of wheel[hand] ?? []) connection.ping()
+    for (const connection of wheel[tick] ?? []) connection.ping()
   }, intervalMs / slots)
 
   return {
