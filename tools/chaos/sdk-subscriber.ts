@@ -1,0 +1,66 @@
+/** What an application sees that uses the SDK: its reconnects, its resume, its gaps. */
+import { setTimeout as pause } from 'node:timers/promises'
+import { createClient, type WebSocketConstructor } from '@gw/client'
+import type { Subscriber, SubscriberOptions } from './raw-subscriber.ts'
+import { Track } from './track.ts'
+
+/** Connects and subscribes; resolves when the first answer is there. */
+export async function startSdkSubscriber(options: SubscriberOptions): Promise<Subscriber> {
+  const { name, url, token, tableId, random } = options
+  const channel = `chat:${tableId}`
+  const track = new Track(name)
+  const closes: number[] = []
+  const client = createClient({
+    url,
+    token,
+    random,
+    WebSocket: globalThis.WebSocket satisfies WebSocketConstructor,
+    backoff: { baseMs: 200, maxMs: 1000 },
+    requestTimeoutMs: 30_000,
+    connectTimeoutMs: 5000,
+  })
+  client.on('ChatMessage', ({ channel: where, epoch, seq, message }) => {
+    if (where === channel && epoch !== undefined && seq !== undefined)
+      track.add({ kind: 'message', epoch, seq, id: message.id })
+  })
+  client.on('Resumed', ({ channels }) => {
+    const result = channels[channel]
+    if (!result || 'error' in result || !result.recovered) return
+    track.add({ kind: 'recovered', place: { epoch: result.epoch, seq: result.seq } })
+  })
+  client.on('gap', ({ channel: where, reason }) => {
+    // A hole is filled before anything after it is handed on: no news to the application.
+    if (where === channel && reason !== 'hole') track.add({ kind: 'reset', reason })
+  })
+  client.on('lost', ({ channel: where, code }) => {
+    if (where !== channel || client.state === 'closed') return
+    track.add({ kind: 'reset', reason: `lost: ${code}` })
+    void subscribe()
+  })
+  client.on('state', ({ code }) => {
+    if (code !== undefined) closes.push(code)
+  })
+
+  async function subscribe(): Promise<boolean> {
+    const result = await client.request({ type: 'SubscribeChat', tableId })
+    const { epoch, seq } = result.ok ? result.reply : {}
+    if (epoch === undefined || seq === undefined) {
+      if (client.state === 'closed') return false
+      await pause(200)
+      return subscribe()
+    }
+    if (!track.last) track.add({ kind: 'joined', place: { epoch, seq } })
+    return true
+  }
+
+  await client.connect()
+  if (!(await subscribe())) throw new Error(`${name} could not subscribe`)
+  return {
+    track,
+    closes,
+    cut: () => client.reconnect(),
+    async close() {
+      client.close()
+    },
+  }
+}
