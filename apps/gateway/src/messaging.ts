@@ -8,6 +8,7 @@ import {
 } from '@gw/pubsub'
 import { createIngest, createRedisBroker } from '@gw/pubsub/redis'
 import type { RedisClients } from './redis.ts'
+import { lobbyChannel } from '@gw/protocol'
 import { parseIngestEnvelope } from './services/ingest-envelope.ts'
 
 /**
@@ -35,18 +36,41 @@ export interface MessagingOptions {
   readonly redis: RedisClients | undefined
   readonly prefix: string
   readonly instanceId: string
+  /** What backends publish goes through it on its way into a channel. */
+  readonly intake: (broker: Broker) => Intake
   readonly onEvent: (event: BrokerEvent) => void
+}
+
+/** Publishes in place of the broker. */
+export interface Intake extends Pick<Broker, 'publish'> {
+  close(): void
 }
 
 export interface Messaging {
   readonly broker: Broker
+  /** For what backends publish. */
+  readonly intake: Intake
   close(): Promise<void>
 }
 
-export function createMessaging({ redis, prefix, instanceId, onEvent }: MessagingOptions): Messaging {
+export function createMessaging({
+  redis,
+  prefix,
+  instanceId,
+  intake: createIntake,
+  onEvent,
+}: MessagingOptions): Messaging {
   if (!redis) {
     const broker = createMemoryBroker({ classes: channelClasses, onEvent })
-    return { broker, close: () => broker.close() }
+    const intake = createIntake(broker)
+    return {
+      broker,
+      intake,
+      close() {
+        intake.close()
+        return broker.close()
+      },
+    }
   }
   const broker = createRedisBroker({
     client: redis.commands,
@@ -54,10 +78,24 @@ export function createMessaging({ redis, prefix, instanceId, onEvent }: Messagin
     classes: channelClasses,
     onEvent,
   })
+  const intake = createIntake(broker)
   const ingest = createIngest({
     client: redis.commands,
     channel: ingestChannel,
-    broker,
+    broker: {
+      publish: (channel, data, publishOptions) => intake.publish(channel, data, publishOptions),
+      // The lobby's content alone decides whether it is published, not how often it was heard.
+      async relay(channel, data, occurrence) {
+        if (channel !== lobbyChannel) return broker.relay(channel, data, occurrence)
+        return { ...(await intake.publish(channel, data)), count: occurrence.count }
+      },
+      subscribe: (channel, subscriber, subscribeOptions) =>
+        broker.subscribe(channel, subscriber, subscribeOptions),
+      read: (channel, readOptions) => broker.read(channel, readOptions),
+      health: () => broker.health(),
+      stats: () => broker.stats(),
+      close: () => broker.close(),
+    },
     parse(raw) {
       const publication = parseIngestEnvelope(raw)
       return publication?.sourceId === instanceId ? undefined : publication
@@ -66,8 +104,10 @@ export function createMessaging({ redis, prefix, instanceId, onEvent }: Messagin
   })
   return {
     broker,
+    intake,
     async close() {
       ingest.close()
+      intake.close()
       await broker.close()
     },
   }

@@ -34,6 +34,7 @@ import { createRedisClients } from './redis.ts'
 import { createChannels } from './services/channels.ts'
 import { createDailyBonus } from './services/daily-bonus.ts'
 import { createHoleCards } from './services/hole-cards.ts'
+import { createIntake } from './services/intake.ts'
 import { channelKindOf, createMessaging } from './messaging.ts'
 import { createSessionEvents } from './services/session-events.ts'
 import { createSpectators } from './services/spectators.ts'
@@ -102,13 +103,6 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
           limitsOptions: rateLimitRedisOptions(),
           onChange: observer.onRedis,
         })
-  const messaging = createMessaging({
-    redis,
-    prefix: config.REDIS_PREFIX,
-    instanceId,
-    onEvent: observer.onBroker,
-  })
-  const { broker } = messaging
   const revocations =
     redis && new RedisRevocationStore({ redis: redis.commands, prefix: `${config.REDIS_PREFIX}:auth` })
   const verifier = createTokenVerifier({
@@ -140,6 +134,15 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
     onRetry: observer.onRetry,
     onReconnect: observer.onReconnect,
   })
+
+  const messaging = createMessaging({
+    redis,
+    prefix: config.REDIS_PREFIX,
+    instanceId,
+    intake: (channels) => createIntake({ broker: channels, game: backends.game }),
+    onEvent: observer.onBroker,
+  })
+  const { broker } = messaging
 
   const registry = createConnectionRegistry({
     max: config.MAX_CONNECTIONS,
@@ -200,16 +203,26 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
     onError: (operation, error) => observer.onFailure('whereabouts_failed', error, { operation }),
   })
   const sessionEvents = createSessionEvents({ event: backends.event, onResult: observer.onSessionEvent })
-  const lobby = createLobbyHandlers({
+  const onSnapshotError = (error: unknown, { connection, userId }: ClientSession): void => {
+    if (connection.state === 'open') observer.onFailure('snapshot_failed', error, { userId })
+  }
+  const lobby = createLobbyHandlers({ game: backends.game, channels, onError: onSnapshotError })
+  const table = createTableHandlers({
     game: backends.game,
     channels,
-    onError(error, { connection, userId }) {
-      if (connection.state === 'open') observer.onFailure('lobby_failed', error, { userId })
-    },
+    spectators,
+    watch,
+    holeCards,
+    onError: onSnapshotError,
   })
-  const table = createTableHandlers({ game: backends.game, channels, spectators, watch, holeCards })
   const typing = createTypingHandlers({ broker, chat, channels })
-  const chatHandlers = createChatHandlers({ chat, channels, game: backends.game, typing })
+  const chatHandlers = createChatHandlers({
+    chat,
+    channels,
+    game: backends.game,
+    typing,
+    onError: onSnapshotError,
+  })
   const presence = createPresenceHandlers({ sessions: whereabouts.sessions, channels })
   const dispatch = createDispatch({
     table,
@@ -346,7 +359,7 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
     },
   })
   const publisherServer = createPublisherServer({
-    broker,
+    broker: messaging.intake,
     host: config.INTERNAL_HOST,
     port: config.INTERNAL_PORT,
   })

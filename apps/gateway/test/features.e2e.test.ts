@@ -1,5 +1,6 @@
 /** What only clients get that asked for it: presence, typing, heartbeats, the hint before a restart. Two instances. */
 import { connectWs, startRedis, type TestMessage, type TestRedis, type TestWsClient } from '@gw/testing'
+import { Redis } from 'ioredis'
 import { parseServerMessage } from '@gw/protocol/schemas'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import {
@@ -204,3 +205,22 @@ test('SIGTERM: each client that asked is told when to come back, then closed wit
   }
   expect(plain.received.filter(({ type }) => type === 'Reconnect')).toEqual([])
 })
+
+test('an instance killed: another one tells that its people are offline', async () => {
+  const watcher = await connect(two, 'feat-ned')
+  await using own = await startGateway(env)
+  await own.ready()
+  const socket = await connectWs(own.wsUrl)
+  socket.send({ type: 'Authenticate', token: tokenOf('feat-oda') })
+  await socket.next('Welcome')
+  watcher.send({ type: 'SubscribePresence', userIds: ['feat-oda'] })
+  const snapshot = await watcher.next('PresenceSnapshot')
+  if (JSON.stringify(snapshot).includes('offline')) await watcher.next('PresenceChanged')
+  const store = new Redis(redis.url)
+  const isStored = async () => (await store.keys('*:conns')).length
+  await expect.poll(isStored).toBeGreaterThan(1)
+  store.disconnect()
+  await own.process.kill('SIGKILL')
+  const change = await watcher.next(({ status }) => status === 'offline', 40_000)
+  expect(change).toMatchObject({ type: 'PresenceChanged', userId: 'feat-oda' })
+}, 60_000)

@@ -10,8 +10,16 @@ test('a table’s update goes to its channel unchanged', () => {
   expect(parseIngestEnvelope(envelope('table', payload))).toEqual({
     channel: 'table:T1',
     data: JSON.stringify(payload),
+    idempotencyKey: expect.any(String),
     sourceId: 'game-service',
   })
+})
+
+test('a snapshot is named by its content, alike on every instance; another state has another name', () => {
+  const keyOf = (version: number) =>
+    parseIngestEnvelope(envelope('table', { type: 'TableSnapshot', tableState: { version } }))?.idempotencyKey
+  expect(keyOf(3)).toBe(keyOf(3))
+  expect(keyOf(3)).not.toBe(keyOf(4))
 })
 
 test('a timer belongs to its table, chat to its room', () => {

@@ -227,3 +227,35 @@ test('a token in the handshake, then Authenticate: another Welcome with features
   socket.send({ type: 'Authenticate', token: tokenOf('somebody-else'), id: 'c' })
   expect(await socket.next('Error')).toMatchObject({ id: 'c', code: 'auth_denied' })
 })
+
+test('Redis comes back empty: the open socket is told that continuity ended, and gets the state anew', async () => {
+  await using own = await startRedis()
+  await using platform = await startDemo({ REDIS_URL: own.url })
+  await using gateway = await startGateway({ ...backendsOf(platform), REDIS_URL: own.url })
+  await gateway.ready()
+  const created = await gateway.fetch('/api/tables', {
+    userId: 'reset-ann',
+    method: 'POST',
+    body: { name: 'R' },
+  })
+  const { table_id: tableId } = (await created.json()) as { readonly table_id: string }
+  await using ann = await connectPlayer(gateway.wsUrl, 'reset-ann')
+  const before = await ann.ask({ type: 'SubscribeTable', tableId })
+  await own.kill('SIGKILL')
+  await gateway.process.line('redis_down')
+  await own.restart()
+  await gateway.ready()
+  await gateway.fetch(`/api/tables/${tableId}/spectate`, { userId: 'reset-ben', method: 'POST' })
+  const reset = await ann.next(
+    ({ type, channel }) => type === 'Reset' && channel === `table:${tableId}`,
+    15_000,
+  )
+  expect(reset['epoch']).not.toBe(before['epoch'])
+  const snapshot = await ann.next(
+    (message) =>
+      message.type === 'TableSnapshot' &&
+      message['epoch'] === reset['epoch'] &&
+      JSON.stringify(message).includes('reset-ben'),
+  )
+  expect(snapshot).toMatchObject({ channel: `table:${tableId}` })
+})

@@ -95,6 +95,15 @@ test('behind a gap, or in another epoch, nobody is said to have come', () => {
   expect(after({ seq: 4, epoch: 'f', spectators: ['dan'] })).toEqual([])
 })
 
+test('the first update is compared with the state that a subscriber was given, also when that was newer', () => {
+  const { after, watch } = watching()
+  const { tableState } = JSON.parse(update({ seq: 6, spectators: ['ben', 'cat'] }).data.toString())
+  watch.begin({ ...tableState, tableId: 'T' }, { epoch: 'e', seq: 4 })
+  expect(after({ seq: 5, spectators: ['ben'] })).toEqual([])
+  expect(after({ seq: 6, spectators: ['ben', 'cat'] })).toEqual([])
+  expect(after({ seq: 7, spectators: ['ben'] })).toMatchObject([{ type: 'SpectatorLeft', userId: 'cat' }])
+})
+
 test('a replay to one socket changes nothing', () => {
   const { after, seen, watch } = watching()
   after({ seq: 5, spectators: ['ben'], hand: hand(2, 2) })

@@ -12,7 +12,7 @@ import type { Broker } from '@gw/pubsub'
 import { type PublishRequest, PublisherService } from './gen/gateway/v1/publisher_pb.ts'
 
 export interface PublisherServerOptions {
-  readonly broker: Broker
+  readonly broker: Pick<Broker, 'publish'>
   readonly host: string
   readonly port: number
   readonly onPublish?: (result: { readonly channel: string; readonly code: number }) => void

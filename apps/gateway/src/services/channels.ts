@@ -27,19 +27,24 @@ export class SubscriptionCapError extends Error {
   }
 }
 
+/** A position and its channel, as members of a message. */
+export interface ChannelPosition extends Position {
+  readonly channel: string
+}
+
 export interface JoinOptions {
   readonly since?: Position
   /** Called for each message before it is sent; false keeps it from this socket. */
   readonly accepts?: (message: ChannelMessage) => boolean
   /** False: messages go out as they were published, without channel, epoch and seq. Default true. */
   readonly hasPosition?: boolean
-  /** Called instead of sending when continuity was lost; default: a `Reset` message to sockets with features. */
-  readonly onReset?: () => void
+  /** Called behind the `Reset` message when continuity was lost: sends a snapshot that has this position. */
+  readonly onReset?: (position: ChannelPosition) => void
 }
 
 export interface Joined {
   /** Where live messages go on, as reply members. */
-  readonly position: { readonly channel: string; readonly epoch: string; readonly seq: number }
+  readonly position: ChannelPosition
   /** False when `since` could not be joined on. */
   readonly recovered: boolean
   /** False when this socket had the channel before. */
@@ -85,11 +90,11 @@ export function createChannels({ broker, subscriptions, kindOf, ...hooks }: Chan
         connection.send(frame, sendOptions)
         for (const behind of hooks.derivedFrom?.(message) ?? []) connection.send(behind.frame, behind.options)
       },
-      onReset({ epoch, reason }) {
+      onReset({ epoch, seq, reason }) {
         hooks.onReset?.(channel, reason)
-        if (options.onReset) return options.onReset()
         const reset: ResetMessage = { type: 'Reset', channel, epoch, reason }
         connection.send(encodeFrame(JSON.stringify(reset)))
+        options.onReset?.({ channel, epoch, seq })
       },
     }
   }

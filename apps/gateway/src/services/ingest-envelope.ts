@@ -1,4 +1,5 @@
 /** Updates that existing backends publish on the platform's old channel (contract §5.1), as channel messages. */
+import { createHash } from 'node:crypto'
 import { z } from 'zod'
 
 const envelope = z.object({
@@ -15,9 +16,13 @@ const lobbyPayload = z.looseObject({
 export interface ChannelPublication {
   readonly channel: string
   readonly data: string
+  /** Of a table's snapshot: its content, which every instance hears alike, whatever is added to it on its way. */
+  readonly idempotencyKey?: string
   /** Who published: own instances are skipped by the caller. */
   readonly sourceId: string
 }
+
+const digest = (data: string): string => createHash('sha256').update(data).digest('base64url')
 
 /** The web client's schema wants `bettingStructure`, which Game leaves out of lobby rows. */
 function normaliseLobby(payload: Readonly<Record<string, unknown>>): unknown {
@@ -47,7 +52,15 @@ export function parseIngestEnvelope(raw: Buffer | string): ChannelPublication | 
     case 'chat':
       return { channel: `chat:${tableId}`, data: JSON.stringify(payload), sourceId }
     case 'table':
-    case 'timer':
-      return { channel: `table:${tableId}`, data: JSON.stringify(payload), sourceId }
+    case 'timer': {
+      const data = JSON.stringify(payload)
+      return {
+        channel: `table:${tableId}`,
+        data,
+        // A state with the same version and times is the same state. Other messages may be meant twice.
+        ...(payload.type === 'TableSnapshot' && { idempotencyKey: digest(data) }),
+        sourceId,
+      }
+    }
   }
 }

@@ -34,6 +34,8 @@ export interface TableWatchOptions {
 export interface TableWatch {
   /** Takes an update, once each; older ones than known (a replay to one socket) change nothing. */
   see(message: ChannelMessage): void
+  /** A state that Game gave to a subscriber at this position: what comes next is compared with it. */
+  begin(state: TableState, position: Position): void
   derivedFrom(message: ChannelMessage): readonly DerivedFrame[]
   latest(tableId: string): TableFacts | undefined
   /** The timer for who has just been given this state. */
@@ -44,6 +46,8 @@ interface Known extends Position {
   readonly facts: TableFacts
   /** When the turn ends; an update in the same turn does not move it. */
   readonly deadlineTs: string | undefined
+  /** From `begin`: may be newer than the updates that come next. */
+  readonly isGiven: boolean
 }
 
 const none: readonly DerivedFrame[] = []
@@ -85,10 +89,15 @@ export function createTableWatch({ onFacts }: TableWatchOptions): TableWatch {
       const { epoch, seq } = message
       const before = tables.get(tableId)
       if (before?.epoch === epoch && seq <= before.seq) return
+      if (before?.epoch === epoch && before.isGiven && facts.version <= before.facts.version) {
+        tables.set(tableId, { ...before, seq })
+        onFacts(tableId, before.facts)
+        return
+      }
       const { turn } = facts
       const isSameTurn = turn !== undefined && before?.facts.turn?.key === turn.key
       const deadlineTs = isSameTurn ? before?.deadlineTs : turn?.deadlineTs
-      tables.set(tableId, { epoch, seq, facts, deadlineTs })
+      tables.set(tableId, { epoch, seq, facts, deadlineTs, isGiven: false })
       const messages: (TimerUpdate | SpectatorJoined | SpectatorLeft)[] = []
       if (turn && !isSameTurn) messages.push(timerUpdate(tableId, turn, turn.deadlineTs))
       // Behind a gap the difference is not this update's: whoever missed it has a snapshot instead.
@@ -96,6 +105,14 @@ export function createTableWatch({ onFacts }: TableWatchOptions): TableWatch {
         messages.push(...spectatorChanges(tableId, before.facts.spectators, facts.spectators))
       if (messages.length > 0) frames.set(message, messages.map(derived))
       onFacts(tableId, facts)
+    },
+    begin(state, { epoch, seq }) {
+      const known = tables.get(state.tableId)
+      if (known?.epoch === epoch && known.seq >= seq) return
+      const facts = factsOf(state)
+      const { turn } = facts
+      const deadlineTs = turn && firstDeadline(state, turn.deadlineTs)
+      tables.set(state.tableId, { epoch, seq, facts, deadlineTs, isGiven: true })
     },
     derivedFrom: (message) => frames.get(message) ?? none,
     latest: (tableId) => tables.get(tableId)?.facts,

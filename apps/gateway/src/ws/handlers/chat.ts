@@ -25,6 +25,8 @@ export interface ChatHandlersOptions {
   readonly channels: Channels
   readonly game: Pick<Backends['game'], 'getTable'>
   readonly typing: TypingHandlers
+  /** History behind a `Reset` failed: the client can still ask for it. */
+  readonly onError: (error: unknown, session: ClientSession) => void
 }
 
 export interface ChatHandlers {
@@ -54,7 +56,13 @@ function reasonOf(refusal: ChatRefusal): ChatErrorReason {
   }
 }
 
-export function createChatHandlers({ chat, channels, game, typing }: ChatHandlersOptions): ChatHandlers {
+export function createChatHandlers({
+  chat,
+  channels,
+  game,
+  typing,
+  onError,
+}: ChatHandlersOptions): ChatHandlers {
   /** Undefined for who isn't at the table: they hear what is said from now on, as ever, and read nothing from before. */
   async function historyFor(
     tableId: string,
@@ -86,6 +94,12 @@ export function createChatHandlers({ chat, channels, game, typing }: ChatHandler
       ...(since && mayRead && { since }),
       // A line that was stored before the history was read, and published after, is in the history already.
       accepts: (update) => shown.size === 0 || session.features.size > 0 || !isShown(update.data, shown),
+      onReset(position) {
+        historyFor(tableId, session).then(
+          (history = []) => session.send({ type: 'ChatSubscribed', tableId, history, ...position }),
+          (error: unknown) => onError(error, session),
+        )
+      },
     })
     try {
       await typing.join(tableId, session)

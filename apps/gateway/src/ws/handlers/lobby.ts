@@ -1,6 +1,6 @@
 /** The lobby over the socket: a snapshot, then every published change. Each connection starts subscribed. */
 import type { Connection } from '@gw/connections'
-import { lobbyChannel, type LobbyTablesUpdated } from '@gw/protocol'
+import { lobbyChannel, type LobbyTablesUpdated, type Position } from '@gw/protocol'
 import type { Backends } from '../../grpc/backends.ts'
 import type { Channels, Joined } from '../../services/channels.ts'
 import { summaryView } from '../../services/table-view.ts'
@@ -23,19 +23,41 @@ export interface LobbyHandlers {
 
 export function createLobbyHandlers({ game, channels, onError }: LobbyHandlersOptions): LobbyHandlers {
   const started = new WeakSet<Connection>()
+  let listing: Promise<LobbyTablesUpdated['tables']> | undefined
+
+  /** Those who ask while a question is under way share its answer. */
+  function list(): Promise<LobbyTablesUpdated['tables']> {
+    listing ??= game
+      .listTables({})
+      .then(({ tables }) => tables.map(summaryView))
+      .finally(() => (listing = undefined))
+    return listing
+  }
+
+  function join(session: ClientSession, since?: Position): Promise<Joined> {
+    return channels.join(session.connection, lobbyChannel, {
+      ...(since && { since }),
+      onReset(position) {
+        list().then(
+          (tables) => session.send({ type: 'LobbyTablesUpdated', tables, ...position }),
+          (error: unknown) => onError(error, session),
+        )
+      },
+    })
+  }
 
   async function snapshot(subscription: Joined, id?: string): Promise<LobbyTablesUpdated> {
-    const { tables } = await game.listTables({})
     return {
       type: 'LobbyTablesUpdated',
-      tables: tables.map(summaryView),
+      // Not the answer to a question from before the join: that may lack what the channel no longer brings.
+      tables: (await game.listTables({})).tables.map(summaryView),
       ...subscription.position,
       ...(id !== undefined && { id }),
     }
   }
 
   async function subscribe(session: ClientSession, id?: string): Promise<Reply> {
-    const subscription = await channels.join(session.connection, lobbyChannel)
+    const subscription = await join(session)
     try {
       session.send(await snapshot(subscription, id))
       return 'answered'
@@ -54,7 +76,7 @@ export function createLobbyHandlers({ game, channels, onError }: LobbyHandlersOp
     },
     async resume(_id, since, session) {
       started.add(session.connection)
-      const subscription = await channels.join(session.connection, lobbyChannel, { since })
+      const subscription = await join(session, since)
       const { position, recovered, start } = subscription
       const { epoch, seq } = position
       const result = { recovered, epoch, seq }

@@ -15,7 +15,7 @@ import {
 } from '@gw/protocol'
 import { GatewayError } from '../../errors.ts'
 import type { Backends } from '../../grpc/backends.ts'
-import type { Channels, Joined } from '../../services/channels.ts'
+import type { ChannelPosition, Channels, Joined } from '../../services/channels.ts'
 import type { Spectators } from '../../services/spectators.ts'
 import { type HoleCardsService, holeCardsMessage } from '../../services/hole-cards.ts'
 import { tableFactsOf } from '../../services/table-facts.ts'
@@ -30,6 +30,8 @@ export interface TableHandlersOptions {
   readonly spectators: Spectators
   readonly watch: TableWatch
   readonly holeCards: HoleCardsService
+  /** A snapshot behind a `Reset` failed: the next update brings the state. */
+  readonly onError: (error: unknown, session: ClientSession) => void
 }
 
 export interface TableHandlers {
@@ -56,7 +58,10 @@ export function createTableHandlers({
   spectators,
   watch,
   holeCards,
+  onError,
 }: TableHandlersOptions): TableHandlers {
+  const resets = new Map<string, Promise<TableState>>()
+
   /** The newest hand's id, when the client named one that is over. */
   async function isStale(message: Action, session: ClientSession): Promise<boolean> {
     if (message.handId === undefined) return false
@@ -80,6 +85,21 @@ export function createTableHandlers({
       tableState: tableView(table, state),
       cards: holeCardsMessage(tableId, state.hand?.handId, cards),
     }
+  }
+
+  /** One question to Game for all sockets of this instance that were at the table. */
+  function stateAfterReset({ epoch, seq }: ChannelPosition, tableId: string): Promise<TableState> {
+    const key = `${tableId} ${epoch} ${seq}`
+    const known = resets.get(key)
+    if (known) return known
+    const reading = Promise.all([game.getTable({ tableId }), game.getTableState({ tableId })])
+      .then(([table, { state }]) => {
+        if (!state) throw new GatewayError('bad_gateway')
+        return tableView(table, state)
+      })
+      .finally(() => resets.delete(key))
+    resets.set(key, reading)
+    return reading
   }
 
   interface Entered {
@@ -111,6 +131,18 @@ export function createTableHandlers({
           shown = Math.max(shown, news.version)
           return true
         },
+        onReset(position) {
+          shown = -1
+          stateAfterReset(position, tableId).then(
+            (tableState) => {
+              // A newer one came meanwhile.
+              if (tableState.version < shown) return
+              shown = tableState.version
+              session.send({ type: 'TableSnapshot', tableState, ...position })
+            },
+            (error: unknown) => onError(error, session),
+          )
+        },
       })
       subscription = joined
       const view = await read(tableId, session.userId).catch((error: unknown) => {
@@ -126,6 +158,7 @@ export function createTableHandlers({
             shown = snapshot.tableState.version
           }
           if (view?.cards) session.send(view.cards)
+          if (view) watch.begin(view.tableState, joined.position)
           const timer = view && watch.timerOf(view.tableState)
           if (timer) session.send(timer)
           holeCards.begin(session.connection, tableId, view?.tableState.hand?.handId)

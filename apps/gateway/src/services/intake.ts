@@ -1,0 +1,25 @@
+/** The way of what backends publish into the channels: the lobby in slots, tables completed, all else as it is. */
+import { lobbyChannel } from '@gw/protocol'
+import type { Broker } from '@gw/pubsub'
+import type { Backends } from '../grpc/backends.ts'
+import type { Intake } from '../messaging.ts'
+import { createLobbyFeed } from './lobby-feed.ts'
+import { createTableCompletion } from './table-completion.ts'
+
+export interface IntakeOptions {
+  readonly broker: Broker
+  readonly game: Pick<Backends['game'], 'getTableState'>
+}
+
+export function createIntake({ broker, game }: IntakeOptions): Intake {
+  const lobby = createLobbyFeed({ broker })
+  const complete = createTableCompletion({
+    publish: (channel, data, options) => broker.publish(channel, data, options),
+    game,
+  })
+  return {
+    publish: (channel, data, options) =>
+      channel === lobbyChannel ? lobby.publish(data) : complete(channel, data, options),
+    close: () => lobby.close(),
+  }
+}

@@ -1,0 +1,71 @@
+import { createMemoryBroker } from '@gw/pubsub'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { createLobbyFeed } from '../src/services/lobby-feed.ts'
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 0 })
+})
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+/** A channel with two instances' feeds; `said` is what its subscribers get. */
+async function setUp() {
+  const broker = createMemoryBroker()
+  const said: string[] = []
+  const subscription = await broker.subscribe('lobby', {
+    onMessage: ({ data }) => void said.push(data.toString()),
+    onReset() {},
+  })
+  subscription.start()
+  const feeds = [createLobbyFeed({ broker, slotMs: 100 }), createLobbyFeed({ broker, slotMs: 100 })] as const
+  return {
+    said,
+    feeds,
+    async [Symbol.asyncDispose]() {
+      for (const feed of feeds) feed.close()
+      await broker.close()
+    },
+  }
+}
+
+test('a burst becomes two publications: the first at once, the newest in the next slot', async () => {
+  await using place = await setUp()
+  const [feed] = place.feeds
+  const first = feed.publish('{"n":0}')
+  await vi.advanceTimersByTimeAsync(0)
+  expect(await first).toMatchObject({ seq: 1, duplicate: false })
+  const rest = Array.from({ length: 50 }, (_, at) => feed.publish(`{"n":${at + 1}}`))
+  await vi.advanceTimersByTimeAsync(99)
+  expect(place.said).toEqual(['{"n":0}'])
+  await vi.advanceTimersByTimeAsync(1)
+  expect(place.said).toEqual(['{"n":0}', '{"n":50}'])
+  expect(new Set((await Promise.all(rest)).map(({ seq }) => seq))).toEqual(new Set([2]))
+})
+
+test('the same content is not published again, however often it is heard; back to an older one is a change', async () => {
+  await using place = await setUp()
+  const [feed] = place.feeds
+  for (const data of ['{"n":1}', '{"n":1}', '{"n":2}', '{"n":2}', '{"n":1}']) {
+    const done = feed.publish(data)
+    await vi.advanceTimersByTimeAsync(100)
+    await done
+  }
+  expect(place.said).toEqual(['{"n":1}', '{"n":2}', '{"n":1}'])
+})
+
+test('instances that hear the same publications fill each slot once and agree in the end', async () => {
+  await using place = await setUp()
+  const published: Promise<unknown>[] = []
+  for (let at = 0; at < 40; at++) {
+    for (const feed of place.feeds) published.push(feed.publish(`{"n":${at}}`))
+    await vi.advanceTimersByTimeAsync(10)
+  }
+  await vi.advanceTimersByTimeAsync(200)
+  await Promise.all(published)
+  // 400 ms of publications in slots of 100 ms, and what was left.
+  expect(place.said.length).toBeLessThanOrEqual(6)
+  expect(place.said.at(-1)).toBe('{"n":39}')
+  expect(place.said).toEqual([...new Set(place.said)])
+})
