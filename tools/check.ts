@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os'
 import { basename } from 'node:path'
 import { checkProtoCode, checkReadme } from './checks/generated.ts'
 import { checkLinks } from './checks/links.ts'
+import { checkOldApi } from './checks/old-api.ts'
 import { checkPackaging } from './checks/packaging.ts'
 import { checkWords } from './checks/words.ts'
 import { run } from './lib/run.ts'
@@ -29,6 +30,7 @@ const all: readonly Step[] = [
   command('build packages', [...turbo, 'build', '--filter=./packages/*']),
   command('types', [...turbo, 'typecheck']),
   { ...command('build apps', [...turbo, 'build', '--filter=./apps/*']), after: ['build packages'] },
+  { name: 'old api', after: ['build packages'], check: async () => checkOldApi() },
   command('lint', ['oxlint', '--deny-warnings']),
   command('format', ['oxfmt', '--check']),
   command('boundaries', ['turbo', 'boundaries']),
