@@ -40,7 +40,7 @@ import { createSessionEvents } from './services/session-events.ts'
 import { createSpectators } from './services/spectators.ts'
 import { createTableMembers } from './services/table-members.ts'
 import { createTableWatch } from './services/table-watch.ts'
-import { createWhereabouts } from './services/whereabouts.ts'
+import { createWhereabouts, tablesOf } from './services/whereabouts.ts'
 import type { Readiness } from './http/health.ts'
 import { createHttpServer } from './http/http-server.ts'
 import type { ClientSession } from './ws/client-session.ts'
@@ -168,8 +168,7 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
   const watch = createTableWatch({ onFacts: holeCards.offer })
   const spectators = createSpectators({
     game: backends.game,
-    note: (connectionId, tableId, watches) =>
-      whereabouts.connections[watches ? 'addChannel' : 'removeChannel'](connectionId, tableChannel(tableId)),
+    note: (connectionId, tableId, watches) => whereabouts.watch(connectionId, tableId, watches),
     async stillWatches(userId, tableId, left) {
       const watchers = await whereabouts.connections.getByChannel(tableChannel(tableId))
       return watchers.some((watcher) => watcher.userId === userId && watcher.connectionId !== left)
@@ -191,7 +190,9 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
     instanceId,
     broker,
     onReaped(lost) {
-      for (const { connectionId, userId, connectedAtMs, metadata } of lost)
+      for (const connection of lost) {
+        const { connectionId, userId, connectedAtMs, metadata } = connection
+        for (const tableId of tablesOf(connection)) spectators.leave(userId, tableId, connectionId)
         sessionEvents.ended({
           connectionId,
           userId,
@@ -199,6 +200,7 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
           durationMs: Math.max(0, Date.now() - connectedAtMs),
           reason: 'instance_lost',
         })
+      }
     },
     onError: (operation, error) => observer.onFailure('whereabouts_failed', error, { operation }),
   })
@@ -289,7 +291,7 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
   function onReady(session: ClientSession): void {
     const { connectionId, userId, clientType } = session
     const connectedAtMs = Date.now()
-    whereabouts.sessions.open({ connectionId, userId, connectedAtMs, metadata: { clientType } })
+    whereabouts.open({ connectionId, userId, connectedAtMs, metadata: { clientType } })
     sessionEvents.started({ ...session, connectedAtMs })
     // The first look at a profile creates it; today's gateway refreshes the username this way.
     if (session.identity.username !== undefined)
@@ -308,7 +310,7 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
       const named = parseChannel(channel)
       if (named?.kind === 'table') spectators.leave(session.userId, named.id, session.connectionId)
     }
-    whereabouts.sessions.close(session.connectionId)
+    whereabouts.close(session.connectionId)
     observer.onClosed(session, close)
     sessionEvents.ended({ ...session, durationMs: Math.round(close.durationMs), reason: String(close.code) })
   }
@@ -389,7 +391,7 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
     stopWatchingRevocations()
     await sessionEvents.flush(Math.min(2000, left(0.5)))
     await publisherServer.close()
-    await Promise.race([whereabouts.close(), pause(left(0.2), undefined, { ref: false })])
+    await Promise.race([whereabouts.stop(), pause(left(0.2), undefined, { ref: false })])
     await messaging.close()
     await verifier.close()
     await revocations?.close()

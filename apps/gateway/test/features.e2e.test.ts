@@ -206,21 +206,29 @@ test('SIGTERM: each client that asked is told when to come back, then closed wit
   expect(plain.received.filter(({ type }) => type === 'Reconnect')).toEqual([])
 })
 
-test('an instance killed: another one tells that its people are offline', async () => {
+test('an instance killed: another one tells that its people are offline and takes them from their tables', async () => {
   const watcher = await connect(two, 'feat-ned')
   await using own = await startGateway(env)
   await own.ready()
   const socket = await connectWs(own.wsUrl)
   socket.send({ type: 'Authenticate', token: tokenOf('feat-oda') })
   await socket.next('Welcome')
+  const tableId = await createTable('feat-ned')
+  watcher.send({ type: 'SubscribeTable', tableId })
+  await watcher.next('TableSnapshot')
+  socket.send({ type: 'SubscribeTable', tableId })
+  await socket.next('TableSnapshot')
   watcher.send({ type: 'SubscribePresence', userIds: ['feat-oda'] })
   const snapshot = await watcher.next('PresenceSnapshot')
   if (JSON.stringify(snapshot).includes('offline')) await watcher.next('PresenceChanged')
   const store = new Redis(redis.url)
-  const isStored = async () => (await store.keys('*:conns')).length
-  await expect.poll(isStored).toBeGreaterThan(1)
+  const stored = async () =>
+    (await Promise.all((await store.keys('*:conns')).map((key) => store.hvals(key)))).flat().join()
+  await expect.poll(stored).toMatch(new RegExp(`feat-oda.*${tableId}`))
   store.disconnect()
   await own.process.kill('SIGKILL')
+  const left = watcher.next(({ type, userId }) => type === 'SpectatorLeft' && userId === 'feat-oda', 40_000)
   const change = await watcher.next(({ status }) => status === 'offline', 40_000)
   expect(change).toMatchObject({ type: 'PresenceChanged', userId: 'feat-oda' })
+  expect(await left).toMatchObject({ tableId })
 }, 60_000)

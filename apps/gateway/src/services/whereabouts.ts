@@ -7,10 +7,12 @@ import {
   MemoryPresenceStore,
   type PresenceChange,
   type Sessions,
+  type StoredConnection,
 } from '@gw/connections'
 import { RedisConnectionStore, RedisPresenceStore } from '@gw/connections/redis'
-import { type PresenceChanged, presenceChannel } from '@gw/protocol'
+import { type PresenceChanged, presenceChannel, tableChannel } from '@gw/protocol'
 import type { Broker } from '@gw/pubsub'
+import { z } from 'zod'
 import type { RedisClients } from '../redis.ts'
 
 export interface WhereaboutsOptions {
@@ -26,8 +28,21 @@ export interface WhereaboutsOptions {
 export interface Whereabouts {
   readonly connections: ConnectionStore
   readonly sessions: Sessions
+  open(connection: StoredConnection): void
+  close(connectionId: string): void
+  /** Tells all instances that a socket watches a table, or no longer does. Rejects with `unavailable`. */
+  watch(connectionId: string, tableId: string, watches: boolean): Promise<void>
   /** Gives the lease back: call it when the connections are closed. */
-  close(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** Remembered for a connection; a socket that watches more loses the rest when its instance dies. */
+const maxTables = 32
+const tableIds = z.array(z.string())
+
+/** The tables that a connection watched, also one of an instance that died. */
+export function tablesOf({ metadata }: Pick<StoredConnection, 'metadata'>): string[] {
+  return tableIds.parse(JSON.parse(metadata?.['tables'] ?? '[]'))
 }
 
 function changeMessage({ userId, status, atMs }: PresenceChange): PresenceChanged {
@@ -61,10 +76,36 @@ export function createWhereabouts(options: WhereaboutsOptions): Whereabouts {
     onReaped: options.onReaped,
     onEvent: ({ operation, error }) => onError(operation, error),
   })
+  /** This instance's own, as last saved. */
+  const own = new Map<string, StoredConnection>()
+
   return {
     connections,
     sessions,
-    async close() {
+    open(connection) {
+      own.set(connection.connectionId, connection)
+      sessions.open(connection)
+    },
+    close(connectionId) {
+      own.delete(connectionId)
+      sessions.close(connectionId)
+    },
+    async watch(connectionId, tableId, watches) {
+      const connection = own.get(connectionId)
+      if (!connection) return
+      const tables = tablesOf(connection).filter((known) => known !== tableId)
+      if (watches && tables.length < maxTables) tables.push(tableId)
+      const saved = { ...connection, metadata: { ...connection.metadata, tables: JSON.stringify(tables) } }
+      own.set(connectionId, saved)
+      const channel = tableChannel(tableId)
+      await Promise.all([
+        connections.save(saved),
+        watches
+          ? connections.addChannel(connectionId, channel)
+          : connections.removeChannel(connectionId, channel),
+      ])
+    },
+    async stop() {
       await sessions.flush()
       await sessions.stop()
       await connections.close()
