@@ -1,4 +1,5 @@
-import type { KeyDecision } from './decision.ts'
+import type { Decision, KeyDecision } from './decision.ts'
+import type { CheckedPolicy } from './policy.ts'
 
 /** A refusal that still holds. */
 interface Refusal {
@@ -10,12 +11,22 @@ interface Refusal {
   /** Refusals answered from here that the store doesn't know of yet. */
   unreported: number
   movedAtMs: number
+  /** What a call for this key alone was told last. */
+  answer: Answer | undefined
+}
+
+/** An answer to hand out again while its waits are true: within the same millisecond. */
+export interface Answer {
+  readonly decision: Decision
+  readonly promise: Promise<Decision>
+  readonly atMs: number
 }
 
 /** A key in use moves to the young end at most so often: a flood must not pay for the order. */
 const touchEveryMs = 100
 
 export interface DenyCacheOptions {
+  readonly policy: CheckedPolicy
   readonly maxKeys: number
   readonly maxAgeMs: number
 }
@@ -37,8 +48,9 @@ export class DenyCache {
   }
 
   /** The refusal that holds for a hit of this cost, with the waits as of now. */
-  find(key: string, cost: number, nowMs: number): KeyDecision | undefined {
+  find(key: string, asked: number | undefined, nowMs: number): KeyDecision | undefined {
     const refusal = this.#refusals.get(key)
+    const cost = asked ?? this.#options.policy.cost
     if (refusal === undefined || nowMs >= refusal.staleAtMs || !(cost >= refusal.cost)) return undefined
     if (nowMs - refusal.movedAtMs > touchEveryMs) {
       refusal.movedAtMs = nowMs
@@ -59,6 +71,38 @@ export class DenyCache {
     }
   }
 
+  /** The answer of this very millisecond to a call for this key alone, counted as one more refusal. */
+  again(key: string, cost: number | undefined, nowMs: number): Answer | undefined {
+    const refusal = this.#refusals.get(key)
+    const answer = refusal?.answer
+    if (refusal === undefined || answer === undefined || answer.atMs !== nowMs) return undefined
+    const { policy } = this.#options
+    if (!((cost ?? policy.cost) >= refusal.cost) || this.#blocksNext(refusal)) return undefined
+    refusal.unreported += 1
+    return answer
+  }
+
+  /** Keeps what a call for this key alone was told, to hand it out `again`. */
+  keepAnswer(key: string, decision: Decision, nowMs: number): void {
+    const refusal = this.#refusals.get(key)
+    if (refusal === undefined) return
+    for (const result of decision.results) Object.freeze(result)
+    Object.freeze(decision.results)
+    Object.freeze(decision)
+    refusal.answer = { decision, promise: Promise.resolve(decision), atMs: nowMs }
+  }
+
+  /** Whether the next refusal blocks the key. It must reach the store: it is the one that all instances then see. */
+  blocksNext(key: string): boolean {
+    const refusal = this.#refusals.get(key)
+    return refusal !== undefined && this.#blocksNext(refusal)
+  }
+
+  #blocksNext({ unreported }: Refusal): boolean {
+    const { block } = this.#options.policy
+    return block !== undefined && unreported + 1 >= block.afterDenials
+  }
+
   /** How many refusals were answered from here since the store last heard of the key. */
   unreportedOf(key: string): number {
     return this.#refusals.get(key)?.unreported ?? 0
@@ -73,7 +117,8 @@ export class DenyCache {
     const { maxKeys, maxAgeMs } = this.#options
     const staleAtMs = nowMs + Math.min(refused.decision.retryAfterMs, maxAgeMs)
     this.#refusals.delete(key)
-    this.#refusals.set(key, { ...refused, notedAtMs: nowMs, movedAtMs: nowMs, staleAtMs, unreported: 0 })
+    const noted = { ...refused, notedAtMs: nowMs, movedAtMs: nowMs, staleAtMs }
+    this.#refusals.set(key, { ...noted, unreported: 0, answer: undefined })
     if (this.#refusals.size <= maxKeys) return
     for (const oldest of this.#refusals.keys()) {
       this.#refusals.delete(oldest)

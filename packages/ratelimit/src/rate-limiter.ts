@@ -14,7 +14,6 @@ import {
   type RateLimitStore,
   type StoreAnswer,
   type StoreMode,
-  storeKeyOf,
   type StoreRequest,
 } from './rate-limit-store.ts'
 import { cacheKeyOf, subjectOf } from './subject.ts'
@@ -107,14 +106,18 @@ class StoreRateLimiter implements RateLimiter {
     this.#local = new MemoryRateLimitStore({ now })
     if (denyCacheKeys === 0 || store.kind === 'memory') return
     const maxKeys = Math.ceil(denyCacheKeys / this.policies.size)
-    for (const name of this.policies.keys()) {
-      this.#caches.set(name, new DenyCache({ maxKeys, maxAgeMs: denyCacheMs }))
+    for (const [name, policy] of this.policies) {
+      this.#caches.set(name, new DenyCache({ policy, maxKeys, maxAgeMs: denyCacheMs }))
     }
   }
 
-  async consume(requests: readonly LimitRequest[]): Promise<Decision> {
-    const cached = this.#fromCache(requests)
-    return cached ?? this.#decide(requests, 'consume')
+  // oxlint-disable-next-line typescript/promise-function-async -- a flood is answered by a promise that is there already
+  consume(requests: readonly LimitRequest[]): Promise<Decision> {
+    try {
+      return this.#again(requests) ?? this.#consume(requests)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   async increment(requests: readonly LimitRequest[]): Promise<Decision> {
@@ -140,6 +143,11 @@ class StoreRateLimiter implements RateLimiter {
     for (const cache of this.#caches.values()) cache.clear()
   }
 
+  async #consume(requests: readonly LimitRequest[]): Promise<Decision> {
+    const cached = this.#fromCache(requests)
+    return cached ?? this.#decide(requests, 'consume')
+  }
+
   async #decide(requests: readonly LimitRequest[], mode: StoreMode): Promise<Decision> {
     const startedAt = this.#options.onEvent === undefined ? 0 : performance.now()
     const asked = this.#parse(requests)
@@ -163,13 +171,28 @@ class StoreRateLimiter implements RateLimiter {
       const store = { policy, subject: subjectOf(request.key), cost, refusals: 0 }
       return { request, store }
     })
-    if (asked.length > 1 && new Set(asked.map(({ store }) => storeKeyOf(store))).size < asked.length) {
+    if (hasTwins(asked)) {
       throw new RateLimitError('INVALID_REQUEST', 'A call names a policy and key twice')
     }
     return asked
   }
 
-  /** The way of a flood: nothing is parsed but what finds the refusal, and nothing is awaited. */
+  /** The way of a flood: one key, refused a moment ago. Nothing is made anew but the event. */
+  #again(requests: readonly LimitRequest[]): Promise<Decision> | undefined {
+    const request = requests.length === 1 ? requests[0] : undefined
+    if (request === undefined) return undefined
+    const cache = this.#caches.get(request.policy)
+    if (cache === undefined || cache.size === 0) return undefined
+    const { onEvent } = this.#options
+    const startedAt = onEvent === undefined ? 0 : performance.now()
+    const answer = cache.again(cacheKeyOf(request.key), request.cost, this.#now())
+    if (answer === undefined || onEvent === undefined) return answer?.promise
+    const latencyMs = performance.now() - startedAt
+    onEvent({ type: 'decision', mode: 'consume', decision: answer.decision, latencyMs })
+    return answer.promise
+  }
+
+  /** Refuses for keys whose refusal still holds: nothing is parsed but what finds it, and nothing is awaited. */
   #fromCache(requests: readonly LimitRequest[]): Decision | undefined {
     if (this.#caches.size === 0) return undefined
     const startedAt = this.#options.onEvent === undefined ? 0 : performance.now()
@@ -179,13 +202,10 @@ class StoreRateLimiter implements RateLimiter {
       const cache = this.#caches.get(name)
       if (cache === undefined || cache.size === 0) continue
       if (Number.isNaN(nowMs)) nowMs = this.#now()
-      const policy = this.policies.get(name)
       const cacheKey = cacheKeyOf(key)
-      const refusal = cache.find(cacheKey, cost ?? policy?.cost ?? 0, nowMs)
+      const refusal = cache.find(cacheKey, cost, nowMs)
       if (refusal === undefined) continue
-      // The refusal that blocks the key must reach the store: it is the one that all instances then see.
-      const block = policy?.block
-      if (block !== undefined && cache.unreportedOf(cacheKey) + 1 >= block.afterDenials) return undefined
+      if (cache.blocksNext(cacheKey)) return undefined
       results.push(refusal)
     }
     if (results.length === 0) return undefined
@@ -195,6 +215,10 @@ class StoreRateLimiter implements RateLimiter {
       source: 'cache',
       retryAfterMs: longestWait(results),
       results,
+    }
+    const [only] = results
+    if (only !== undefined && requests.length === 1) {
+      this.#caches.get(only.policy)?.keepAnswer(cacheKeyOf(only.key), decision, nowMs)
     }
     const { onEvent } = this.#options
     onEvent?.({ type: 'decision', mode: 'consume', decision, latencyMs: performance.now() - startedAt })
@@ -266,6 +290,17 @@ class StoreRateLimiter implements RateLimiter {
     this.#available = available
     this.#options.onEvent?.({ type: 'store-state', available })
   }
+}
+
+/** Whether two of them mean the same counters. */
+function hasTwins(asked: readonly Asked[]): boolean {
+  for (const [at, { store }] of asked.entries()) {
+    for (let before = 0; before < at; before += 1) {
+      const other = asked[before]?.store
+      if (other?.subject === store.subject && other.policy === store.policy) return true
+    }
+  }
+  return false
 }
 
 function toDecision(

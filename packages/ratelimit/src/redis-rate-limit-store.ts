@@ -1,5 +1,4 @@
 import { CircuitBreaker } from './circuit-breaker.ts'
-import { consume, refund, type Script } from './consume-script.ts'
 import { steadyNow } from './memory-rate-limit-store.ts'
 import { isWhole } from './policy.ts'
 import { RateLimitError } from './rate-limit-error.ts'
@@ -12,6 +11,8 @@ import {
   type StoreRequest,
 } from './rate-limit-store.ts'
 import { type JudgeReply, parseJudgeReply } from './redis-reply.ts'
+import { refundSource } from './refund-script.ts'
+import { type Script, ScriptCache, scriptOf } from './script-cache.ts'
 
 /** What is used of an ioredis client: a `Redis` or a `Cluster`. */
 export interface RateLimitRedis {
@@ -38,6 +39,8 @@ export interface RedisRateLimitStoreOptions {
   readonly now?: () => number
 }
 
+const refund = scriptOf(refundSource)
+
 /** Keys that are judged in one script call. */
 interface Group {
   readonly requests: StoreRequest[]
@@ -57,6 +60,7 @@ export class RedisRateLimitStore implements RateLimitStore {
   readonly #deadlineMs: number
   readonly #now: () => number
   readonly #breaker: CircuitBreaker
+  readonly #scripts = new ScriptCache()
   #closed = false
 
   constructor(options: RedisRateLimitStoreOptions) {
@@ -87,13 +91,11 @@ export class RedisRateLimitStore implements RateLimitStore {
   }
 
   async judge(requests: readonly StoreRequest[], mode: StoreMode): Promise<StoreAnswer> {
-    const groups = this.#group(requests)
-    const [only] = groups
-    if (only !== undefined && groups.length === 1) {
-      const { allowed, keys } = await this.#judgeGroup(only, mode)
-      return { allowed, keys }
-    }
-    const settled = await Promise.allSettled(groups.map(async (group) => this.#judgeGroup(group, mode)))
+    if (requests.length === 1 || !this.#client.isCluster) return this.#judgeTogether(requests, mode)
+    const groups = groupBySubject(requests)
+    const settled = await Promise.allSettled(
+      groups.map(async (group) => this.#judgeTogether(group.requests, mode)),
+    )
     const replies = settled.map((result) => (result.status === 'fulfilled' ? result.value : undefined))
     const failed = settled.find((result) => result.status === 'rejected')
     const allowed = replies.every((reply) => reply?.allowed === true)
@@ -124,27 +126,21 @@ export class RedisRateLimitStore implements RateLimitStore {
     this.#closed = true
   }
 
-  /** On one Redis all keys go together; on a Cluster those of one subject, whose tag puts them into one slot. */
-  #group(requests: readonly StoreRequest[]): readonly Group[] {
-    const groups = new Map<string, Group>()
-    for (const [place, request] of requests.entries()) {
-      const tag = this.#client.isCluster ? request.subject : ''
-      const group = groups.get(tag) ?? { requests: [], places: [] }
-      group.requests.push(request)
-      group.places.push(place)
-      groups.set(tag, group)
+  /** Judges keys that live in one slot. What is as usual is not sent: a short command costs both sides less. */
+  async #judgeTogether(requests: readonly StoreRequest[], mode: StoreMode): Promise<JudgeReply> {
+    const args: (string | number)[] = []
+    const nowMs = this.#now()
+    let usual = nowMs === 0
+    for (const request of requests) {
+      args.push(this.#prefix + storeKeyOf(request))
+      if (request.cost !== request.policy.cost || request.refusals > 0) usual = false
     }
-    return [...groups.values()]
-  }
-
-  async #judgeGroup({ requests }: Group, mode: StoreMode): Promise<JudgeReply> {
-    const args: (string | number)[] = requests.map((request) => this.#prefix + storeKeyOf(request))
-    args.push(mode, this.#now())
-    for (const { policy, cost, refusals } of requests) {
-      const { limit, widthMs, buckets, block } = policy
-      args.push(limit, widthMs, buckets, cost, block?.afterDenials ?? 0, block?.durationMs ?? 0, refusals)
+    if (!usual) {
+      args.push(nowMs)
+      for (const { cost, refusals } of requests) args.push(cost, refusals)
     }
-    return this.#guard(async () => parseJudgeReply(await this.#run(consume, requests.length, args), requests))
+    const script = this.#scripts.of(requests, mode)
+    return this.#guard(async () => parseJudgeReply(await this.#run(script, requests.length, args), requests))
   }
 
   /** A refund that fails leaves the keys over-counted until the window has passed: the safe side. */
@@ -184,16 +180,33 @@ export class RedisRateLimitStore implements RateLimitStore {
   }
 
   async #withDeadline<T>(call: Promise<T>): Promise<T> {
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${this.#deadlineMs} ms`)), this.#deadlineMs)
+    return new Promise((resolve, reject) => {
+      const late = (): void => reject(new Error(`no answer within ${this.#deadlineMs} ms`))
+      const timer = setTimeout(late, this.#deadlineMs)
+      call.then(
+        (value) => {
+          clearTimeout(timer)
+          resolve(value)
+        },
+        (error: unknown) => {
+          clearTimeout(timer)
+          reject(error)
+        },
+      )
     })
-    try {
-      return await Promise.race([call, late])
-    } finally {
-      clearTimeout(timer)
-    }
   }
+}
+
+/** On a Cluster the keys of one subject go together: its tag puts them into one slot. */
+function groupBySubject(requests: readonly StoreRequest[]): readonly Group[] {
+  const groups = new Map<string, Group>()
+  for (const [place, request] of requests.entries()) {
+    const group = groups.get(request.subject) ?? { requests: [], places: [] }
+    group.requests.push(request)
+    group.places.push(place)
+    groups.set(request.subject, group)
+  }
+  return [...groups.values()]
 }
 
 function unavailable(cause: unknown): RateLimitError {

@@ -6,21 +6,36 @@ export interface JudgeReply {
   readonly keys: readonly StoreKey[]
 }
 
-/** Reads what `consumeScript` returns; throws when it is anything else. */
+/** Reads what `consumeSource`'s script returns; throws when it is anything else. */
 export function parseJudgeReply(reply: unknown, requests: readonly StoreRequest[]): JudgeReply {
-  if (!Array.isArray(reply) || reply.length !== requests.length + 2) throw new Error('unexpected reply')
-  const [allowed, now, ...states]: unknown[] = reply
-  const nowMs = numberOf(now)
-  const keys = states.map((values, at): StoreKey => {
-    const length = 5 + (requests[at]?.policy.buckets ?? 0)
-    if (!Array.isArray(values) || values.length !== length) throw new Error('unexpected state in the reply')
-    const [fits = 0, index = 0, blockedUntilMs = 0, violations = 0, ...counts] = values.map(numberOf)
-    return { fits: fits === 1, nowMs, state: { index, blockedUntilMs, violations, counts } }
-  })
-  return { allowed: allowed === 1, keys }
+  if (!Array.isArray(reply)) throw new Error('unexpected reply')
+  const values: readonly unknown[] = reply
+  const nowMs = numberAt(values, 0)
+  const keys: StoreKey[] = []
+  let allowed = true
+  let at = 1
+  for (const { policy } of requests) {
+    const fits = numberAt(values, at) === 1
+    const index = numberAt(values, at + 1)
+    at += 2
+    let blockedUntilMs = 0
+    let violations = 0
+    if (policy.block !== undefined) {
+      blockedUntilMs = numberAt(values, at)
+      violations = numberAt(values, at + 1)
+      at += 2
+    }
+    const counts: number[] = []
+    for (const end = at + policy.buckets; at <= end; at += 1) counts.push(numberAt(values, at))
+    keys.push({ fits, nowMs, state: { index, blockedUntilMs, violations, counts } })
+    if (!fits) allowed = false
+  }
+  if (at !== values.length) throw new Error('unexpected length of the reply')
+  return { allowed, keys }
 }
 
-function numberOf(value: unknown): number {
+function numberAt(values: readonly unknown[], at: number): number {
+  const value = values[at]
   if (typeof value !== 'number') throw new Error('unexpected type in the reply')
   return value
 }
