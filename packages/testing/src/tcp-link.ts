@@ -47,8 +47,14 @@ function carry({ from, to, direction }: Wire, link: LinkState): () => void {
   const queue: { chunk: Buffer; at: number }[] = []
   let ended = false
   let timer: NodeJS.Timeout | undefined
+  let isFull = false
+  const drained = (): void => {
+    isFull = false
+    pump()
+  }
   const pump = (): void => {
     clearTimeout(timer)
+    if (isFull) return
     for (let head = queue[0]; head !== undefined; head = queue[0]) {
       if (link.held === 'both' || link.held === direction) return
       const early = head.at - performance.now()
@@ -58,7 +64,8 @@ function carry({ from, to, direction }: Wire, link: LinkState): () => void {
       }
       queue.shift()
       if (!to.write(head.chunk)) {
-        to.once('drain', pump)
+        isFull = true
+        to.once('drain', drained)
         return
       }
     }
