@@ -9,6 +9,11 @@ export type KeyAnswer = VerificationKey | 'key_unknown' | 'keys_unavailable'
 /** Finds keys by key id. Answers at once when no fetch is needed, so that a warm verification never waits. */
 export interface KeyLookup {
   find(keyId: string | undefined): KeyAnswer | Promise<KeyAnswer>
+  /**
+   * The key for tokens without a key id, fetched again after a bad signature: nothing else tells that it was replaced.
+   * Undefined when it cannot have changed, or was asked for within the cooldown.
+   */
+  renew(): Promise<KeyAnswer> | undefined
   /** Are the keys here that must be here before traffic is taken? */
   isReady(): boolean
   whenReady(): Promise<void>
@@ -18,6 +23,8 @@ export interface KeyLookup {
 /** All configured sources as one: picks the source by issuer and presence of a `kid`, then asks it for the key. */
 export interface KeyRing {
   find(issuer: unknown, keyId: string | undefined): KeyAnswer | Promise<KeyAnswer>
+  /** After a bad signature of a token without a key id; see `KeyLookup.renew`. */
+  renew(issuer: unknown): Promise<KeyAnswer> | undefined
   isReady(): boolean
   whenReady(): Promise<void>
   close(): void
@@ -30,9 +37,11 @@ export function createKeyRing(sources: readonly KeySource[], context: RemoteKeys
   // Every source is checked before the first fetch starts, so that a bad configuration leaves nothing running.
   const entries = sources.map((source) => ({ source, open: prepare(source, context) }))
   const opened = entries.map(({ source, open }) => ({ source, keys: open() }))
+  const lookup = (issuer: unknown, keyId: string | undefined): KeyLookup | undefined =>
+    opened.find(({ source }) => fits(source, issuer, keyId))?.keys
   return {
-    find: (issuer, keyId) =>
-      opened.find(({ source }) => fits(source, issuer, keyId))?.keys.find(keyId) ?? 'key_unknown',
+    find: (issuer, keyId) => lookup(issuer, keyId)?.find(keyId) ?? 'key_unknown',
+    renew: (issuer) => lookup(issuer, undefined)?.renew(),
     isReady: () => opened.every(({ keys }) => keys.isReady()),
     whenReady: async () => {
       await Promise.all(opened.map(({ keys }) => keys.whenReady()))
@@ -51,7 +60,13 @@ function prepare(source: KeySource, context: RemoteKeysContext): () => KeyLookup
 }
 
 function localKey(key: VerificationKey): KeyLookup {
-  return { find: () => key, isReady: () => true, whenReady: () => Promise.resolve(), close: () => {} }
+  return {
+    find: () => key,
+    renew: () => undefined,
+    isReady: () => true,
+    whenReady: () => Promise.resolve(),
+    close: () => {},
+  }
 }
 
 function fits(source: KeySource, issuer: unknown, keyId: string | undefined): boolean {

@@ -69,6 +69,11 @@ export class RemoteKeySet implements KeyLookup {
     return this.#findAfterFetch(id)
   }
 
+  renew(): Promise<KeyAnswer> | undefined {
+    const mayFetch = this.#fetching !== undefined || this.#options.now() >= this.#nextAskedFetchMs
+    return mayFetch && !this.#closing.signal.aborted ? this.#findAfterFetch(noKeyId) : undefined
+  }
+
   isReady(): boolean {
     return this.#options.lazy || this.#isUsable()
   }

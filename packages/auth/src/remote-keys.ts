@@ -36,6 +36,7 @@ export function createRemoteKeys(
 function byPresenceOfKeyId(certs: KeyLookup, realm: KeyLookup): KeyLookup {
   return {
     find: (keyId) => (keyId === undefined ? realm : certs).find(keyId),
+    renew: () => realm.renew(),
     isReady: () => certs.isReady(),
     whenReady: () => certs.whenReady(),
     close: () => {

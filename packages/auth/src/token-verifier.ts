@@ -102,12 +102,21 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
     const parsed = parseToken(token, readHeader)
     if (!parsed.ok) return Promise.resolve(refuse(parsed.code))
     const key = ring.find(parsed.value.claims['iss'], parsed.value.keyId)
-    if (!(key instanceof Promise)) return verifyWithKey(token, parsed.value, key)
-    return key.then((answer) => verifyWithKey(token, parsed.value, answer))
+    if (!(key instanceof Promise)) return verifyWithKey(token, parsed.value, { key })
+    return key.then((answer) => verifyWithKey(token, parsed.value, { key: answer }))
   }
 
-  function verifyWithKey(text: string, token: ParsedToken, key: KeyAnswer): Promise<VerifyResult> {
+  function verifyWithKey(
+    text: string,
+    token: ParsedToken,
+    { key, renewed = false }: KeyFound,
+  ): Promise<VerifyResult> {
     const untrusted = typeof key === 'string' ? key : checkSignature(key, token)
+    if (untrusted === 'signature_invalid' && token.keyId === undefined && !renewed) {
+      const renewal = ring.renew(token.claims['iss'])
+      if (renewal !== undefined)
+        return renewal.then((answer) => verifyWithKey(text, token, { key: answer, renewed: true }))
+    }
     if (untrusted !== undefined) return Promise.resolve(refuse(untrusted))
     const nowMs = now()
     const checked = checkClaims(token, policy, nowMs)
@@ -156,6 +165,12 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
       if (options.revocations === undefined) await revocations.close()
     },
   }
+}
+
+interface KeyFound {
+  readonly key: KeyAnswer
+  /** Fetched for this very token: a bad signature is final. */
+  readonly renewed?: boolean
 }
 
 /** What is remembered of a good token; the answer as a settled promise, so that a hit allocates nothing. */

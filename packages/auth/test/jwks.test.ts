@@ -349,6 +349,47 @@ describe('a Keycloak realm', () => {
     await server[Symbol.asyncDispose]()
   })
 
+  it('fetches the key of tokens without a kid again after a bad signature, once per cooldown', async () => {
+    const der = (key: KeyObject): string => key.export({ format: 'der', type: 'spki' }).toString('base64')
+    let current = other.publicKey
+    const server = await startJsonServer((request, response) =>
+      sendJson({ realm: 'play', public_key: der(current) })(request, response),
+    )
+    const clock = { timeMs: nowMs }
+    const verifier = createTokenVerifier({
+      keys: [{ kind: 'keycloak', url: server.url, realm: 'play', tokens: 'without-kid', timeoutMs: 15_000 }],
+      now: () => clock.timeMs,
+    })
+    await verifier.whenReady()
+    const [oldToken, newToken] = [
+      makeToken({ header: { alg: 'RS256' }, sign: rsaWith(other.privateKey) }),
+      rsaToken(),
+    ]
+    expect(await verifier.verifyToken(oldToken)).toMatchObject({ ok: true })
+    current = rsa.publicKey
+    expect(await verifier.verifyToken(newToken)).toMatchObject({ code: 'signature_invalid' })
+    expect(server.total()).toBe(1)
+    clock.timeMs += 10_000
+    const both = await Promise.all([newToken, newToken].map(async (token) => verifier.verifyToken(token)))
+    expect(both).toMatchObject([{ ok: true }, { ok: true }])
+    expect(await verifier.verifyToken(oldToken)).toMatchObject({ code: 'signature_invalid' })
+    clock.timeMs += 10_000
+    const forged = Array.from({ length: 100 }, async (_, index) =>
+      verifier.verifyToken(
+        makeToken({
+          header: { alg: 'RS256' },
+          payload: { ...claims, jti: `${index}` },
+          sign: rsaWith(other.privateKey),
+        }),
+      ),
+    )
+    for (const result of await Promise.all(forged))
+      expect(result).toMatchObject({ code: 'signature_invalid' })
+    expect(server.total()).toBe(3)
+    await verifier.close()
+    await server[Symbol.asyncDispose]()
+  })
+
   it('can be bound to one of the two', async () => {
     const one = await realm('with-kid')
     expect(await one.verifier.verifyToken(rsaToken())).toMatchObject({ code: 'key_unknown' })
