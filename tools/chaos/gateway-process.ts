@@ -13,7 +13,11 @@ export function tokenOf(user: string): string {
 
 /** The first line of output with this `msg`, as an object. */
 async function startAndRead(
-  options: { readonly app: 'demo' | 'gateway'; readonly env: Readonly<Record<string, string>> },
+  options: {
+    readonly app: 'demo' | 'gateway'
+    readonly env: Readonly<Record<string, string>>
+    readonly onLine?: (line: string) => void
+  },
   msg: string,
 ): Promise<{ readonly process: DevProcess; readonly line: Record<string, unknown> }> {
   let line: Record<string, unknown> | undefined
@@ -21,7 +25,7 @@ async function startAndRead(
     name: options.app,
     entry: `apps/${options.app}/src/main.ts`,
     env: { PATH: process.env['PATH'], JWT_HS256_SECRET: secret, OTEL_SDK_DISABLED: 'true', ...options.env },
-    onLine: () => {},
+    onLine: options.onLine ?? (() => {}),
   })
   await process_.waitForLine((text) => {
     if (!text.includes(`"${msg}"`)) return false
@@ -73,6 +77,8 @@ export interface GatewayProcess {
   readonly wsUrl: string
   readonly internalPort: number
   readonly pid: number
+  /** Connections that ended. */
+  readonly closes: number
   /** SIGTERM or SIGKILL; resolves when it is gone. */
   end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
 }
@@ -91,8 +97,12 @@ export async function startGateway(env: Readonly<Record<string, string>>): Promi
     MAX_CONNECTIONS_PER_ADDRESS: '10000',
     HTTP_RATE_LIMIT_MAX: '100000',
   }
+  let closes = 0
+  const onLine = (text: string): void => {
+    if (text.includes('"connection_closed"')) closes++
+  }
   const { process, line } = await startAndRead(
-    { app: 'gateway', env: { ...loopback, ...limits, ...env } },
+    { app: 'gateway', env: { ...loopback, ...limits, ...env }, onLine },
     'started',
   )
   const port = Number(line['port'])
@@ -108,6 +118,9 @@ export async function startGateway(env: Readonly<Record<string, string>>): Promi
     wsUrl: `ws://127.0.0.1:${port}/ws`,
     internalPort: Number(line['internalPort']),
     pid: process.pid ?? 0,
+    get closes() {
+      return closes
+    },
     async end(signal) {
       if (signal === 'SIGKILL') process.kill()
       else await process.stop(20_000)

@@ -1,5 +1,7 @@
 /** Trouble for gateways and for the one Redis behind them. */
+import { readFile } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
+import { Redis } from 'ioredis'
 import type { Fleet } from './fleet.ts'
 import { type Load, type LoadOptions, startLoad } from './load.ts'
 import { between, createRandom, type Random } from './random.ts'
@@ -20,6 +22,87 @@ interface Stage {
 export interface GatewayScenario extends Scenario {
   readonly load: Pick<LoadOptions, 'publishers' | 'everyMs' | 'subscribers' | 'textLength'>
   readonly trouble: (stage: Stage) => Promise<void>
+}
+
+/** A command for Redis itself, past the link, again and again. */
+function askRedisEvery(
+  everyMs: number,
+  [name, ...args]: readonly [string, ...string[]],
+): GatewayScenario['trouble'] {
+  return async ({ fleet, goesOn }) => {
+    const client = new Redis(fleet.redis.url)
+    try {
+      while (goesOn()) {
+        await client.call(name, ...args)
+        await pause(everyMs)
+      }
+    } finally {
+      client.disconnect()
+    }
+  }
+}
+
+/** A chat's log keeps 500. */
+const floodMessages = 700
+const floodDeadlineMs = 30_000
+
+/** More messages than a chat's log keeps go into another channel while the quiet one's subscribers are gone. */
+async function floodBeside({ fleet, load, random, durationMs, problem }: Stage): Promise<void> {
+  const flood = await startLoad({
+    fleet,
+    random,
+    name: `${load.tableId}-flood`,
+    publishers: 4,
+    everyMs: 1,
+    subscribers: 2,
+  })
+  await pause(durationMs / 4)
+  for (const subscriber of load.subscribers) subscriber.hold()
+  const sent = (): number => flood.publishers.reduce((sum, { accepted }) => sum + accepted.length, 0)
+  const enough = sent() + floodMessages
+  const late = Date.now() + floodDeadlineMs
+  while (sent() < enough && Date.now() < late) await pause(50)
+  if (sent() < enough) problem(`the flood did not come: ${sent()} messages`)
+  for (const subscriber of load.subscribers) subscriber.release()
+  await pause(durationMs / 4)
+  const { verdict, problems, published } = await flood.finish()
+  const { lost, doubled, inverted, falseRecovered, resets } = verdict
+  for (const text of problems) problem(`flood: ${text}`)
+  if (lost + doubled + inverted + falseRecovered + resets > 0)
+    problem(`flood of ${published}: ${JSON.stringify(verdict)}`)
+  for (const { track } of load.subscribers)
+    if (!track.sights.some(({ kind }) => kind === 'recovered')) problem(`${track.name} never resumed`)
+}
+
+/** Resident memory of a process, in MB. */
+async function residentMb(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024
+}
+
+const slowGrowthMb = 200
+const slowDeadlineMs = 15_000
+
+async function stopReading({ fleet, load, goesOn, problem }: Stage): Promise<void> {
+  const [slow] = load.raw
+  if (!slow) return problem('there is no subscriber')
+  const before = await Promise.all(fleet.gateways.map(async ({ pid }) => residentMb(pid)))
+  slow.pauseReading()
+  // Counted at the gateway, by any code: who does not read cannot answer a close frame, and is cut after it.
+  const closes = (): number => fleet.gateways.reduce((sum, gateway) => sum + gateway.closes, 0)
+  const closesBefore = closes()
+  const closed = (): boolean => closes() > closesBefore
+  const late = Date.now() + slowDeadlineMs
+  // The buffers of the network come first: megabytes before the gateway's own queue is full.
+  while (!closed() && Date.now() < late) await pause(100)
+  if (!closed()) problem(`nobody was closed within ${slowDeadlineMs} ms`)
+  slow.resumeReading()
+  while (slow.closes.length === 0 && Date.now() < late) await pause(100)
+  if (slow.closes.length === 0) problem('another than the slow reader was closed')
+  while (goesOn()) await pause(100)
+  const after = await Promise.all(fleet.gateways.map(async ({ pid }) => residentMb(pid)))
+  const growth = Math.max(...after.map((mb, at) => mb - (before[at] ?? 0)))
+  if (growth > slowGrowthMb) problem(`a gateway grew by ${growth.toFixed(0)} MB`)
 }
 
 /** One gateway after the other ends and comes back. */
@@ -73,6 +156,67 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
       while (goesOn()) {
         await pause(between(random, 700, 1300))
         fleet.link.drop()
+      }
+    },
+  },
+  {
+    name: 'quiet-beside-flood',
+    about: 'the subscribers of a quiet channel are away while another is flooded past its history',
+    mayReset: false,
+    load: { publishers: 1, everyMs: 300 },
+    trouble: floodBeside,
+  },
+  {
+    name: 'slow-reader',
+    about: 'a subscriber stops reading: closed, comes back; the gateway stays small',
+    mayReset: false,
+    load: { publishers: 1, everyMs: 12, subscribers: 4, textLength: 60_000 },
+    trouble: stopReading,
+  },
+  {
+    name: 'pubsub-killed',
+    about: 'CLIENT KILL TYPE pubsub every second',
+    mayReset: false,
+    load: { publishers: 2, everyMs: 10 },
+    trouble: askRedisEvery(1000, ['CLIENT', 'KILL', 'TYPE', 'pubsub']),
+  },
+  {
+    name: 'redis-hung',
+    about: 'SIGSTOP of Redis for 3 s',
+    mayReset: false,
+    load: { publishers: 2, everyMs: 10 },
+    async trouble({ fleet, goesOn }) {
+      while (goesOn()) {
+        await pause(1000)
+        await fleet.redis.kill('SIGSTOP')
+        await pause(3000)
+        await fleet.redis.kill('SIGCONT')
+      }
+    },
+  },
+  {
+    name: 'script-flush',
+    about: 'SCRIPT FLUSH every 20 ms',
+    mayReset: false,
+    load: { publishers: 2, everyMs: 5 },
+    trouble: askRedisEvery(20, ['SCRIPT', 'FLUSH']),
+  },
+  {
+    name: 'redis-emptied',
+    about: 'Redis killed and started empty: a new epoch, and everyone is told',
+    mayReset: true,
+    load: { publishers: 2, everyMs: 10 },
+    async trouble({ fleet, load, goesOn, problem }) {
+      let times = 0
+      for (; goesOn(); times++) {
+        await pause(1500)
+        await fleet.redis.restart()
+        await pause(2500)
+      }
+      for (const { track } of load.subscribers) {
+        const told = track.sights.filter(({ kind }) => kind === 'reset').length
+        if (told < times)
+          problem(`${track.name} was told of ${told} resets, Redis was emptied ${times} times`)
       }
     },
   },

@@ -4,7 +4,7 @@ import type { Fleet } from './fleet.ts'
 import { tokenOf } from './gateway-process.ts'
 import { type Publisher, startPublisher } from './publisher.ts'
 import type { Random } from './random.ts'
-import { type RawSubscriber, startRawSubscriber, type Subscriber } from './raw-subscriber.ts'
+import { nowhere, type RawSubscriber, startRawSubscriber, type Subscriber } from './raw-subscriber.ts'
 import { startSdkSubscriber } from './sdk-subscriber.ts'
 import { type Accepted, judge, type Verdict } from './verdict.ts'
 
@@ -67,7 +67,7 @@ export async function startLoad(options: LoadOptions): Promise<Load> {
       const { gateways } = fleet
       const place = first ? at % gateways.length : Math.floor(random() * gateways.length)
       first = false
-      return gateways[place]?.wsUrl ?? 'ws://127.0.0.1:1/ws'
+      return gateways[place]?.wsUrl ?? nowhere
     }
   }
   const common = { token: tokenOf(name), tableId, random }

@@ -18,10 +18,14 @@ export interface Subscriber {
   readonly track: Track
   /** Close codes so far. */
   readonly closes: readonly number[]
-  /** Loses its connection as a broken network would; it comes back by itself. */
-  cut(): void
+  /** Loses its connection as a broken network would, and finds no way back until `release`. */
+  hold(): void
+  release(): void
   close(): Promise<void>
 }
+
+/** Nobody listens there. */
+export const nowhere = 'ws://127.0.0.1:1/ws'
 
 /** A {@link Subscriber} whose reading can be paused. */
 export interface RawSubscriber extends Subscriber {
@@ -46,6 +50,7 @@ export async function startRawSubscriber(options: SubscriberOptions): Promise<Ra
   const closes: number[] = []
   const joined = Promise.withResolvers<void>()
   let socket: TestWsClient | undefined
+  let held = false
   const over = new AbortController()
 
   function hear(message: TestMessage, link: TestWsClient): void {
@@ -99,7 +104,7 @@ export async function startRawSubscriber(options: SubscriberOptions): Promise<Ra
   }
 
   async function connectOnce(): Promise<void> {
-    const link = await connectWs(url())
+    const link = await connectWs(held ? nowhere : url())
     socket = link
     link.ws.on('message', () => {
       const message = link.received.at(-1)
@@ -137,7 +142,13 @@ export async function startRawSubscriber(options: SubscriberOptions): Promise<Ra
   return {
     track,
     closes,
-    cut: () => socket?.reset(),
+    hold() {
+      held = true
+      socket?.reset()
+    },
+    release() {
+      held = false
+    },
     pauseReading: () => void socket?.socket.pause(),
     resumeReading: () => void socket?.socket.resume(),
     async close() {

@@ -1,7 +1,7 @@
 /** What an application sees that uses the SDK: its reconnects, its resume, its gaps. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { createClient, type WebSocketConstructor } from '@gw/client'
-import type { Subscriber, SubscriberOptions } from './raw-subscriber.ts'
+import { nowhere, type Subscriber, type SubscriberOptions } from './raw-subscriber.ts'
 import { Track } from './track.ts'
 
 /** Connects and subscribes; resolves when the first answer is there. */
@@ -10,8 +10,9 @@ export async function startSdkSubscriber(options: SubscriberOptions): Promise<Su
   const channel = `chat:${tableId}`
   const track = new Track(name)
   const closes: number[] = []
+  let held = false
   const client = createClient({
-    url,
+    url: () => (held ? nowhere : url()),
     token,
     random,
     WebSocket: globalThis.WebSocket satisfies WebSocketConstructor,
@@ -58,7 +59,13 @@ export async function startSdkSubscriber(options: SubscriberOptions): Promise<Su
   return {
     track,
     closes,
-    cut: () => client.reconnect(),
+    hold() {
+      held = true
+      client.reconnect()
+    },
+    release() {
+      held = false
+    },
     async close() {
       client.close()
     },
