@@ -132,8 +132,8 @@ const schema = z.object({
   ),
   WS_AUTH_TIMEOUT_MS: durationMs(5000).describe('Time from the handshake to a good `Authenticate`.'),
   WS_MAX_PAYLOAD_BYTES: bytes(65_536).describe('Largest message of a client.'),
-  WS_PING_INTERVAL_MS: durationMs(12_000).describe(
-    'Protocol ping interval; a socket without an answer is dead after two.',
+  WS_PING_INTERVAL_MS: durationMs(20_000).describe(
+    'Protocol ping interval. A socket that does not answer within half of it, at most 10 s, is dead.',
   ),
   MAX_CONNECTIONS: count(20_000).describe('Sockets of this instance.'),
   MAX_CONNECTIONS_PER_ADDRESS: count(200).describe('Sockets of one client address on this instance.'),

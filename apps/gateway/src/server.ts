@@ -1,5 +1,5 @@
 /**
- * The composition: settings → clients → packages → one gateway, and the order in which it starts and stops.
+ * The composition: wiring in one place, plain code, and long for that reason alone. Settings → clients → packages → one gateway, and the order in which it starts and stops.
  *
  *   start: internal port ▶ metrics ▶ public port (Redis and backends may still be absent)
  *   stop:  not ready ▶ no new sockets ▶ sockets told to come back (1012) ▶ requests in flight ▶ events flushed ▶ clients
@@ -149,7 +149,10 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
     maxPerUser: config.MAX_CONNECTIONS_PER_USER,
   })
   const subscriptions = createSubscriptions({ maxChannelsPerConnection })
-  const heartbeat = createHeartbeat({ intervalMs: config.WS_PING_INTERVAL_MS })
+  const heartbeat = createHeartbeat({
+    intervalMs: config.WS_PING_INTERVAL_MS,
+    timeoutMs: Math.min(10_000, config.WS_PING_INTERVAL_MS / 2),
+  })
   const silence = createSilence({ heartbeatMs: config.WS_PING_INTERVAL_MS })
   const channels = createChannels({
     broker,
