@@ -111,7 +111,6 @@ class StoreRateLimiter implements RateLimiter {
     }
   }
 
-  // oxlint-disable-next-line typescript/promise-function-async -- a flood is answered by a promise that is there already
   consume(requests: readonly LimitRequest[]): Promise<Decision> {
     try {
       return this.#again(requests) ?? this.#consume(requests)
