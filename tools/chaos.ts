@@ -1,14 +1,15 @@
 /**
- * `npm run chaos [-- --short] [-- --seed 1] [-- --scenario name]`: real gateways, a real Redis and real trouble, with
+ * `npm run chaos [-- --short] [-- --seed 1] [-- --scenario name] [-- --seconds 30]`: real gateways, a real Redis and real trouble, with
  * exact counts at the end. Exit code 1 when anything was lost, doubled, inverted or falsely recovered.
  */
 import { parseArgs } from 'node:util'
+import { clusterScenarios, runOnCluster } from './chaos/cluster-scenarios.ts'
 import { type Fleet, startFleet } from './chaos/fleet.ts'
 import { gatewayScenarios, runOnFleet } from './chaos/gateway-scenarios.ts'
 import { createReport } from './chaos/report.ts'
-import { failuresOf } from './chaos/scenario.ts'
+import { failuresOf, type Outcome, type Scenario, type ScenarioOptions } from './chaos/scenario.ts'
 
-const shortMs = 4000
+const shortMs = 2000
 const longMs = 30_000
 
 const { values } = parseArgs({
@@ -16,33 +17,43 @@ const { values } = parseArgs({
     short: { type: 'boolean', default: false },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     scenario: { type: 'string' },
+    seconds: { type: 'string' },
   },
 })
 
 async function main(): Promise<number> {
   const seed = Number(values.seed)
-  const chosen = gatewayScenarios.filter(
-    ({ name }) => values.scenario === undefined || name === values.scenario,
-  )
-  if (!Number.isSafeInteger(seed) || chosen.length === 0) {
+  const names = [...gatewayScenarios, ...clusterScenarios].map(({ name }) => name)
+  const durationMs =
+    values.seconds === undefined ? (values.short ? shortMs : longMs) : 1000 * Number(values.seconds)
+  const isChosen = ({ name }: Scenario): boolean => values.scenario === undefined || name === values.scenario
+  const onFleet = gatewayScenarios.filter(isChosen)
+  const onCluster = clusterScenarios.filter(isChosen)
+  if (!Number.isSafeInteger(seed) || !(durationMs > 0) || onFleet.length + onCluster.length === 0) {
     console.error(
-      `--seed takes a whole number, --scenario one of: ${gatewayScenarios.map(({ name }) => name).join(', ')}`,
+      `--seed takes a whole number, --seconds one above 0, --scenario one of: ${names.join(', ')}`,
     )
     return 2
   }
-  const durationMs = values.short ? shortMs : longMs
   const report = createReport({ seed, durationMs })
+  const play = async (
+    scenario: Scenario,
+    run: (options: ScenarioOptions) => Promise<Outcome>,
+  ): Promise<void> => {
+    const line = report.begin(scenario)
+    const outcome = await run({ seed, durationMs, say: line.say })
+    line.end(outcome, failuresOf(outcome, scenario))
+  }
   let fleet: Fleet | undefined
   try {
-    fleet = await startFleet()
-    for (const scenario of chosen) {
-      const line = report.begin(scenario)
-      const outcome = await runOnFleet(scenario, fleet, { seed, durationMs, say: line.say })
-      line.end(outcome, failuresOf(outcome, scenario))
+    for (const scenario of onFleet) {
+      const whole = (fleet ??= await startFleet())
+      await play(scenario, async (options) => runOnFleet(scenario, whole, options))
     }
   } finally {
     await fleet?.stop()
   }
+  for (const scenario of onCluster) await play(scenario, async (options) => runOnCluster(scenario, options))
   return report.close()
 }
 

@@ -6,7 +6,7 @@ import { type Publisher, startPublisher } from './publisher.ts'
 import type { Random } from './random.ts'
 import { nowhere, type RawSubscriber, startRawSubscriber, type Subscriber } from './raw-subscriber.ts'
 import { startSdkSubscriber } from './sdk-subscriber.ts'
-import { type Accepted, judge, type Verdict } from './verdict.ts'
+import { type Accepted, inCommonOrder, judge, type Verdict } from './verdict.ts'
 
 export interface LoadOptions {
   readonly fleet: Fleet
@@ -33,10 +33,6 @@ export interface Load {
 }
 
 const catchUpMs = 25_000
-
-function inOrder(accepted: readonly Accepted[], epochs: readonly string[]): readonly Accepted[] {
-  return accepted.toSorted((a, b) => epochs.indexOf(a.epoch) - epochs.indexOf(b.epoch) || a.seq - b.seq)
-}
 
 function isAt(subscriber: Subscriber, end: Accepted): boolean {
   const { last } = subscriber.track
@@ -102,12 +98,7 @@ export async function startLoad(options: LoadOptions): Promise<Load> {
       const problems: string[] = []
       for (const result of await Promise.allSettled(publishers.map(async (publisher) => publisher.stop())))
         if (result.status === 'rejected') problems.push(String(result.reason))
-      // Epochs in the order of one publisher's acknowledgements: a later one is a later life of the log.
-      const epochs = [...new Set(publishers.flatMap(({ accepted }) => accepted.map(({ epoch }) => epoch)))]
-      const accepted = inOrder(
-        publishers.flatMap((publisher) => publisher.accepted),
-        epochs,
-      )
+      const accepted = inCommonOrder(publishers.map((publisher) => publisher.accepted))
       const end = accepted.at(-1)
       for (const { track } of await behind(subscribers, end))
         problems.push(

@@ -38,6 +38,13 @@ export function sumOf(verdicts: readonly Verdict[]): Verdict {
 
 const keyOf = ({ epoch, seq }: Place): string => `${epoch}:${seq}`
 
+/** What several publishers were told, by its place; epochs in the order in which they were told: a later one is a later life of the log. */
+export function inCommonOrder(accepted: readonly (readonly Accepted[])[]): readonly Accepted[] {
+  const all = accepted.flat()
+  const epochs = [...new Set(all.map(({ epoch }) => epoch))]
+  return all.toSorted((a, b) => epochs.indexOf(a.epoch) - epochs.indexOf(b.epoch) || a.seq - b.seq)
+}
+
 /** Judges the subscribers of one channel. */
 export function judge(tracks: readonly Track[], accepted: readonly Accepted[]): Verdict {
   // The common order: who was acknowledged where. What was published but never acknowledged is learned from subscribers.
