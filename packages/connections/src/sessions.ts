@@ -58,6 +58,8 @@ export interface Sessions {
 
 interface LocalConnection {
   readonly id: string
+  /** Resolves when the connection store has been asked to keep it. */
+  readonly saved: Promise<unknown>
   status: PresenceStatus
   /** What the store has heard of it. */
   told: PresenceStatus | undefined
@@ -118,8 +120,16 @@ class LocalSessions implements Sessions {
     const user = this.#users.get(userId) ?? createUser(userId)
     this.#users.set(userId, user)
     this.#userOf.set(connectionId, user)
-    user.connections.set(connectionId, { id: connectionId, status: 'online', told: undefined, turn: 0 })
-    this.#track('save', this.#options.connections.save(connection))
+    const saving = this.#options.connections.save(connection)
+    const saved = saving.catch(() => {})
+    user.connections.set(connectionId, {
+      id: connectionId,
+      saved,
+      status: 'online',
+      told: undefined,
+      turn: 0,
+    })
+    this.#track('save', saving)
     void this.#work(user)
   }
 
@@ -188,6 +198,8 @@ class LocalSessions implements Sessions {
 
   async #tellAll(user: LocalUser): Promise<void> {
     for (let next = firstUntold(user); next !== undefined; next = firstUntold(user)) {
+      // Kept first: if we die in between, there is something to reap, and nobody stays online for ever.
+      await next.saved
       const { id: connectionId, status, turn } = next
       const { userId, known } = user
       const update = { userId, connectionId, status, known, id: `${connectionId}:${turn}` }

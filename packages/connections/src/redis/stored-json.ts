@@ -7,7 +7,7 @@ export function toJson(connection: StoredConnection, instanceId: string): string
 }
 
 /** The connection, or undefined for what a version that this one doesn't know has written. */
-export function parseStored(json: unknown): LocatedConnection | undefined {
+function parseStored(json: unknown): LocatedConnection | undefined {
   if (typeof json !== 'string') return undefined
   const value = parseJson(json)
   if (!isObject(value)) return undefined
