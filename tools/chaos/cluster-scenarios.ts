@@ -90,6 +90,15 @@ export const clusterScenarios: readonly ClusterScenario[] = [
   },
 ]
 
+/** A line of a host as what its subscriber saw. */
+function sightOf({ kind, epoch, seq, id, place, reason }: Record<string, unknown>): Sight | undefined {
+  if (kind === 'message') return { kind, epoch: String(epoch), seq: Number(seq), id: String(id) }
+  if (!isObject(place)) return undefined
+  const at = { epoch: String(place['epoch']), seq: Number(place['seq']) }
+  if (kind === 'joined') return { kind, place: at }
+  return kind === 'reset' ? { kind, reason: String(reason), place: at } : undefined
+}
+
 /** What the hosts told, by channel. */
 class Notes {
   readonly tracks = new Map<string, Track[]>()
@@ -109,7 +118,10 @@ class Notes {
       const { channel, kind, epoch, seq, id } = note
       if (kind === 'accepted')
         accepted.get(String(channel))?.push({ id: String(id), epoch: String(epoch), seq: Number(seq) })
-      else tracks.get(String(channel))?.add(note as unknown as Sight)
+      else {
+        const sight = sightOf(note)
+        if (sight) tracks.get(String(channel))?.add(sight)
+      }
     }
   }
 
