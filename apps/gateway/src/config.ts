@@ -78,7 +78,13 @@ const schema = z.object({
     .optional()
     .describe('RS256 public key, PEM or bare base64. Wins over every other key source.'),
   JWT_ISSUER: z.string().min(1).optional().describe('Expected `iss`; checked when set.'),
-  JWT_AUDIENCE: z.string().min(1).optional().describe('Expected `aud` or `azp`; checked when set.'),
+  JWT_AUDIENCE: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Expected `aud` or `azp`; checked when set. With `JWT_ISSUER` it opens `POST /backchannel-logout`.',
+    ),
   JWT_CLOCK_SKEW_MS: z.coerce
     .number()
     .int()
@@ -131,6 +137,9 @@ const schema = z.object({
     'Accept `?token=` on the WebSocket URL. Tokens in URLs end up in logs of proxies: leave it off.',
   ),
   WS_AUTH_TIMEOUT_MS: durationMs(5000).describe('Time from the handshake to a good `Authenticate`.'),
+  WS_TOKEN_GRACE_MS: durationMs(30_000).describe(
+    "How long a socket stays open after its token's end, for a new `Authenticate`.",
+  ),
   WS_MAX_PAYLOAD_BYTES: bytes(65_536).describe('Largest message of a client.'),
   WS_PING_INTERVAL_MS: durationMs(20_000).describe(
     'Protocol ping interval. A socket that does not answer within half of it, at most 10 s, is dead.',

@@ -6,6 +6,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { createTokenVerifier, isRevokedBy } from '@gw/auth'
+import { logoutHandler } from '@gw/auth/express'
 import { RedisRevocationStore } from '@gw/auth/redis'
 import { createChat, MemoryChatStore } from '@gw/chat'
 import { RedisChatStore } from '@gw/chat/redis'
@@ -256,7 +257,9 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
       return verifier.ready() ? undefined : 'keys_unavailable'
     },
   }
+  const hasLogout = config.JWT_ISSUER !== undefined && config.JWT_AUDIENCE !== undefined
   const app = createHttpApp({
+    ...(hasLogout && { backchannelLogout: logoutHandler(verifier) }),
     corsOrigins: config.CORS_ORIGIN,
     readiness,
     verifier,
@@ -329,6 +332,7 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
     addressOf,
     limits: {
       authTimeoutMs: config.WS_AUTH_TIMEOUT_MS,
+      tokenGraceMs: config.WS_TOKEN_GRACE_MS,
       maxPayloadBytes: config.WS_MAX_PAYLOAD_BYTES,
       maxConnections: config.MAX_CONNECTIONS,
       maxPerAddress: config.MAX_CONNECTIONS_PER_ADDRESS,

@@ -13,7 +13,7 @@ beforeAll(async () => {
     HTTP_RATE_LIMIT_MAX: '100000',
     VAPID_PUBLIC_KEY: 'public-key',
   })
-  const created = await call('POST', '/api/tables', {
+  const created = await call('POST /api/tables', {
     name: 'Routes',
     config: { smallBlind: 5, bigBlind: 10, maxPlayers: 6, startingStack: 300, turnTimerSeconds: 30 },
   })
@@ -25,7 +25,9 @@ afterAll(async () => {
   await demo?.[Symbol.asyncDispose]()
 })
 
-async function call(method: string, path: string, body?: unknown, userId = 'ann') {
+/** `request` is method and path, as in the table below. */
+async function call(request: string, body?: unknown, userId = 'ann') {
+  const [method = '', path = ''] = request.split(' ')
   const response = await gateway.fetch(path.replace(':table', tableId), {
     method,
     userId,
@@ -250,18 +252,17 @@ const rows: readonly Row[] = [
 
 describe('in order', () => {
   test.each(rows)('%s %j → %i', async (...[request, body, status, answer]) => {
-    const [method = '', path = ''] = request.split(' ')
-    const response = await call(method, path, body)
+    const response = await call(request, body)
     expect([response.status, response.body]).toEqual([status, answer])
   })
 })
 
 test('a table’s moderation and history are its owner’s: 403 for others', async () => {
-  const { body } = await call('POST', '/api/tables', { name: 'Owned' }, 'ben')
+  const { body } = await call('POST /api/tables', { name: 'Owned' }, 'ben')
   const own = (body as { readonly table_id: string }).table_id
-  expect((await call('POST', `/api/tables/${own}/kick`, { targetUserId: 'ben' }, 'cat')).status).toBe(403)
-  expect((await call('GET', `/api/audit/tables/${own}/hands`, undefined, 'cat')).status).toBe(403)
-  expect((await call('GET', `/api/audit/tables/${own}/hands`, undefined, 'ben')).status).toBe(200)
+  expect((await call(`POST /api/tables/${own}/kick`, { targetUserId: 'ben' }, 'cat')).status).toBe(403)
+  expect((await call(`GET /api/audit/tables/${own}/hands`, undefined, 'cat')).status).toBe(403)
+  expect((await call(`GET /api/audit/tables/${own}/hands`, undefined, 'ben')).status).toBe(200)
 })
 
 test('CORS as the web client needs it: one origin on every answer, preflight 204, limits readable', async () => {
@@ -283,7 +284,7 @@ test('CORS as the web client needs it: one origin on every answer, preflight 204
   const plain = await fetch(`${gateway.url}/health`, { headers: { origin: 'http://evil.example' } })
   expect(plain.headers.get('access-control-allow-origin')).toBe('http://localhost:3000')
   expect(plain.headers.get('x-powered-by')).toBeNull()
-  const limited = await call('GET', '/api/me')
+  const limited = await call('GET /api/me')
   expect(limited.headers.get('x-ratelimit-limit')).toBe('100000')
   expect(limited.headers.get('access-control-expose-headers')).toContain('RateLimit')
 })

@@ -30,6 +30,8 @@ export interface HttpAppOptions {
   /** Request id, trace, access log, duration metric. */
   readonly context: RequestHandler
   readonly limitBeforeAuth: RequestHandler
+  /** OpenID Connect back-channel logout: the provider says whose tokens end; it proves itself by the token it posts. */
+  readonly backchannelLogout?: RequestHandler
   readonly limitAfterAuth: RequestHandler
   /** Streamed before any body is parsed. */
   readonly accountsProxy: RequestHandler
@@ -64,6 +66,16 @@ const nameCaller: RequestHandler = (request, _response, next) => {
   next()
 }
 
+/** A forged logout token counts like any failed login: guessing is limited. */
+function countRefused({ onAuthRefused }: Pick<HttpAppOptions, 'onAuthRefused'>): RequestHandler {
+  return (request, response, next) => {
+    response.once('finish', () => {
+      if (response.statusCode === 400) onAuthRefused('logout_token', request)
+    })
+    next()
+  }
+}
+
 /** The metric's label as dashboards know it. */
 const nameProxied: RequestHandler = (_request, response, next) => {
   response.locals['route'] = '/api/accounts*'
@@ -90,6 +102,8 @@ export function createHttpApp(options: HttpAppOptions): Express {
   app.get('/health', health())
   app.get('/ready', ready(options.readiness))
   app.use(options.limitBeforeAuth)
+  if (options.backchannelLogout)
+    app.post('/backchannel-logout', countRefused(options), options.backchannelLogout)
   app.use(requireAuth(options.verifier, { realm: 'gateway', onRefused: options.onAuthRefused }))
   app.use(nameCaller)
   app.use(options.limitAfterAuth)

@@ -62,6 +62,8 @@ export interface SessionOptions {
   readonly address: string
   readonly clientType: 'web' | 'mobile'
   readonly authTimeoutMs: number
+  /** From a token's end to the close. */
+  readonly tokenGraceMs: number
   /** Token that came with the handshake, by header, subprotocol or query. */
   readonly handshakeToken?: string
   /** Registers the identified connection; a name closes the socket with that code. */
@@ -123,6 +125,7 @@ export function createSession(options: SessionOptions): Session {
   function watchToken({ expiresAtMs }: Identity, asked: boolean): void {
     stopWatchingToken()
     stopWatchingToken = watchTokenLife({
+      graceMs: options.tokenGraceMs,
       expiresAtMs,
       onExpiring() {
         if (asked) send({ type: 'TokenExpiring', expiresAt: new Date(expiresAtMs).toISOString() })

@@ -28,6 +28,7 @@ export interface SocketsOptions {
   readonly addressOf: (request: IncomingMessage) => string
   readonly limits: {
     readonly authTimeoutMs: number
+    readonly tokenGraceMs: number
     readonly maxPayloadBytes: number
     readonly maxConnections: number
     readonly maxPerAddress: number
@@ -133,6 +134,7 @@ export function createSockets(options: SocketsOptions): Sockets {
       address,
       clientType: clientTypeOf(request),
       authTimeoutMs: limits.authTimeoutMs,
+      tokenGraceMs: limits.tokenGraceMs,
       ...(token.ok && { handshakeToken: token.token }),
       admit(client) {
         connection.identity = { userId: client.userId }
