@@ -101,15 +101,19 @@ export function createSockets(options: SocketsOptions): Sockets {
       maxInboundBytes,
       outbound,
       onMessage: (data) => session?.receive(data),
-      onClose({ code }) {
+      // At once when the end begins, by its own reason: a peer that never answers the close would tell another.
+      onClosing({ code }) {
         const gone = session?.end()
-        open.delete(id)
         sessions.delete(id)
-        count(address, -1)
         registry.unregister(id)
         options.heartbeat.remove(connection)
         options.silence.remove(connection)
         if (gone) options.onGone(gone, { code, durationMs: performance.now() - openedAt })
+      },
+      // Only now its place is free.
+      onClose() {
+        open.delete(id)
+        count(address, -1)
         if (open.size === 0) whenEmpty?.()
       },
       onEvent(event) {
