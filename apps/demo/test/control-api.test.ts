@@ -64,7 +64,7 @@ describe('faults', () => {
     await expect.poll(() => t.platform.calls.list({ method: 'GetFriends' }).length).toBe(3)
     const before = performance.now()
     await t.platform.stop()
-    expect(performance.now() - before).toBeLessThan(1500)
+    expect(performance.now() - before).toBeLessThan(5000)
     expect((await stuck).code).not.toBe(0)
   })
 

@@ -51,7 +51,8 @@ describe('RedisRevocationStore', () => {
     const repeat = setInterval(() => void one.revoke({ ...revocation, issuedBeforeMs: wider++ }), 20)
     await heard
     clearInterval(repeat)
-    expect(performance.now() - before).toBeLessThan(1000)
+    // The poll is an hour away; the margin is for a busy machine.
+    expect(performance.now() - before).toBeLessThan(5000)
     expect(other.isRevoked(victim)).toBe(true)
   })
 

@@ -67,7 +67,7 @@ describe('several instances', () => {
     const diedAtMs = performance.now()
     dying.disconnect()
     await gone.promise
-    expect(performance.now() - diedAtMs).toBeLessThan(leaseMs + 500)
+    expect(performance.now() - diedAtMs).toBeLessThan(leaseMs + 2500)
     expect(await survivor.getByUser('u7')).toEqual([])
     await until(async () => (await keysOf(place)).every(({ key }) => !key.includes('{victim')))
     expect(new Set(reaped).size).toBe(450)
@@ -129,7 +129,7 @@ describe('Redis fails', () => {
     ]
     for (const outcome of await Promise.allSettled(calls))
       expect(outcome).toMatchObject({ reason: { code: 'unavailable', retryable: true } })
-    expect(performance.now() - before).toBeLessThan(1500)
+    expect(performance.now() - before).toBeLessThan(5000)
     await server.restart()
     await until(async () => idsOf(await store.getByUser('u').catch(() => [])).includes('1'))
     expect(place.events.map(({ type }) => type)).toContain('unavailable')

@@ -75,7 +75,7 @@ test('Redis hangs: five calls wait for the deadline, the rest does not wait; it 
   const startedAt = performance.now()
   for (let call = 0; call < 100; call += 1) expect((await w.limiter.consume(hit)).source).toBe('local')
   // A hundred calls that each waited for the deadline would need 6 s.
-  expect(performance.now() - startedAt).toBeLessThan(1000)
+  expect(performance.now() - startedAt).toBeLessThan(3000)
   await w.redis.kill('SIGCONT')
   await backOnRedis(w.limiter)
 })
@@ -88,7 +88,8 @@ test.each([
   await w.redis.kill('SIGKILL')
   const startedAt = performance.now()
   const decision = await w.limiter.consume(hit)
-  expect(performance.now() - startedAt).toBeLessThan(100)
+  // An offline queue or a reconnect would take far longer; the margin is for a busy machine.
+  expect(performance.now() - startedAt).toBeLessThan(1000)
   expect(decision).toMatchObject({ allowed, source: 'unavailable', retryAfterMs })
 })
 
