@@ -245,17 +245,25 @@ test('Redis comes back empty: the open socket is told that continuity ended, and
   await gateway.process.line('redis_down')
   await own.restart()
   await gateway.ready()
-  await gateway.fetch(`/api/tables/${tableId}/spectate`, { userId: 'reset-ben', method: 'POST' })
   const reset = await ann.next(
     ({ type, channel }) => type === 'Reset' && channel === `table:${tableId}`,
     15_000,
   )
   expect(reset['epoch']).not.toBe(before['epoch'])
   const snapshot = await ann.next(
-    (message) =>
-      message.type === 'TableSnapshot' &&
-      message['epoch'] === reset['epoch'] &&
-      JSON.stringify(message).includes('reset-ben'),
+    (message) => message.type === 'TableSnapshot' && message['epoch'] === reset['epoch'],
   )
   expect(snapshot).toMatchObject({ channel: `table:${tableId}` })
+  // What Game says on the old channel before the gateway listens again is lost, as plain pub/sub loses it: it says more.
+  let watchers = 0
+  const saying = setInterval(() => {
+    const watcher = { userId: `reset-ben-${watchers++}`, method: 'POST' }
+    gateway.fetch(`/api/tables/${tableId}/spectate`, watcher).catch(() => {})
+  }, 200)
+  await ann
+    .next(
+      (message) => message.type === 'TableSnapshot' && JSON.stringify(message).includes('reset-ben'),
+      15_000,
+    )
+    .finally(() => clearInterval(saying))
 })
