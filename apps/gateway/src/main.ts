@@ -40,6 +40,11 @@ async function run(): Promise<void> {
     if (stopping) process.exit(1)
     stopping = true
     logger.info('stopping', { signal })
+    // Whatever still waits by then waits in vain: an orchestrator would end us without a word.
+    setTimeout(() => {
+      logger.error('stop_late', { afterMs: config.SHUTDOWN_TIMEOUT_MS })
+      process.exit(1)
+    }, config.SHUTDOWN_TIMEOUT_MS).unref()
     end().then(
       () => process.exit(0),
       (error: unknown) => {

@@ -394,3 +394,26 @@ test('SIGTERM: sockets are told to come back, the process ends with 0', async ()
   expect(await player.socket.closed).toEqual({ code: 1012, reason: 'restart' })
   expect(await gone).toEqual({ code: 0, signal: null })
 })
+
+test('SIGTERM ends within its time, though a proxied request hangs at its backend', async () => {
+  await using own = await startGateway({
+    ...backendsOf(demo),
+    PROXY_TIMEOUT_MS: '120000',
+    SHUTDOWN_TIMEOUT_MS: '2000',
+  })
+  await demo.fault({ service: 'balance-http', kind: 'hang' })
+  try {
+    const hung = own.fetch('/api/accounts/e2e-sue/balance', { userId: 'e2e-sue' }).catch(() => 'cut')
+    await expect
+      .poll(async () => {
+        const calls = await fetch(`http://127.0.0.1:${demo.ports.control}/calls?service=balance-http`)
+        return (await calls.text()).includes('balance')
+      })
+      .toBe(true)
+    // The exit itself is the proof: the backend's own deadline is two minutes away.
+    await own.process.kill('SIGTERM')
+    await hung
+  } finally {
+    await demo.clearFaults()
+  }
+})
