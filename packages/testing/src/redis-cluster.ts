@@ -40,6 +40,12 @@ async function agrees(client: Redis, size: number): Promise<boolean> {
   return info.includes('cluster_state:ok') && info.includes(`cluster_known_nodes:${size}`)
 }
 
+/** Whether this node has heard of so many replicas: a master that has not ignores its replica's call for a failover. */
+async function knowsReplicas(client: Redis, replicas: number): Promise<boolean> {
+  const nodes = String(await client.call('CLUSTER', 'NODES')).split('\n')
+  return nodes.filter((line) => /\bslave\b/.test(line)).length === replicas
+}
+
 async function form(nodes: readonly Node[], masters: number): Promise<void> {
   const clients = nodes.map(({ redis }) => new Redis(redis.url))
   try {
@@ -52,14 +58,15 @@ async function form(nodes: readonly Node[], masters: number): Promise<void> {
     for (const [at, client] of clients.entries()) await client.call('CLUSTER', 'SET-CONFIG-EPOCH', at + 1)
     for (const { redis, busPort } of nodes.slice(1))
       await first.call('CLUSTER', 'MEET', '127.0.0.1', redis.port, busPort)
-    const all = async (): Promise<boolean> =>
-      (await Promise.all(clients.map(async (client) => agrees(client, nodes.length)))).every(Boolean)
-    await until(all, 20_000)
+    const all = async (holds: (client: Redis) => Promise<boolean>): Promise<void> =>
+      until(async () => (await Promise.all(clients.map(holds))).every(Boolean), 20_000)
+    await all(async (client) => agrees(client, nodes.length))
     const replicas = clients.slice(masters).map(async (client, at) => {
       await client.call('CLUSTER', 'REPLICATE', ids[at % masters] ?? '')
       await until(async () => (await client.info('replication')).includes('master_link_status:up'), 20_000)
     })
     await Promise.all(replicas)
+    await all(async (client) => knowsReplicas(client, nodes.length - masters))
   } finally {
     for (const client of clients) client.disconnect()
   }
