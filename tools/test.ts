@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { findChromium } from '@gw/testing/browser'
 import { run } from './lib/run.ts'
 import { prepareRedis } from './lib/test-redis.ts'
 import { countReport, noReport, type TestCounts } from './lib/test-report.ts'
@@ -38,6 +39,14 @@ function describe(task: TaskResult, result: TestCounts): string {
   return `  ${task.name.padEnd(20)} ${parts.join(', ')}${task.cached ? ' (unchanged, from the cache)' : ''}`
 }
 
+/** Fetches the browser before tests with bounds in time ask for it. A filtered run may not need one: there they fetch it. */
+async function prepareChromium(): Promise<void> {
+  const found = findChromium().catch((error: unknown) =>
+    error instanceof Error ? error.message : String(error),
+  )
+  console.log(`Chromium: ${await found}`)
+}
+
 async function main(): Promise<number> {
   const started = Date.now()
   try {
@@ -48,6 +57,7 @@ async function main(): Promise<number> {
     return 1
   }
   const args = process.argv.slice(2)
+  if (!args.some((arg) => arg.startsWith('--filter') || arg.startsWith('-F'))) await prepareChromium()
   const limit = args.some((arg) => arg.startsWith('--concurrency')) ? [] : [`--concurrency=${concurrency}`]
   const fixed = ['--continue', '--summarize', '--output-logs=new-only', '--ui=stream', ...limit]
   const { code } = await run(['turbo', 'run', 'test', ...fixed, ...args], { inherit: true })

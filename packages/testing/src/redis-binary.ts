@@ -4,10 +4,10 @@
  */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { withLock } from './lock-directory.ts'
 
 /** How to start the server, and, for a container, how to pass signals to it. */
 export interface RedisBinary {
@@ -19,7 +19,6 @@ export interface RedisBinary {
 const run = promisify(execFile)
 const cache: string = join(import.meta.dirname, '../../../node_modules/.cache/redis')
 const packages: readonly string[] = ['redis-server', 'redis-tools', 'libjemalloc2', 'liblzf1', 'libatomic1']
-const staleLockMs = 120_000
 
 async function works(command: string, args: readonly string[], cwd?: string): Promise<boolean> {
   return run(command, args, { cwd }).then(
@@ -56,31 +55,12 @@ async function unpack(): Promise<void> {
   }
 }
 
-/** One process downloads, the others wait for it; a lock that its owner left behind counts for two minutes. */
+/** One process downloads, the others wait for it. */
 async function fromDistribution(): Promise<RedisBinary> {
   const found = unpacked()
-  const lock = `${cache}.lock`
-  await mkdir(join(cache, '..'), { recursive: true })
-  while (!existsSync(found.command)) {
-    const mine = await mkdir(lock).then(
-      () => true,
-      () => false,
-    )
-    if (mine) {
-      try {
-        if (!existsSync(found.command)) await unpack()
-      } finally {
-        await rm(lock, { recursive: true, force: true })
-      }
-    } else {
-      const age = await stat(lock).then(
-        (info) => Date.now() - info.mtimeMs,
-        () => 0,
-      )
-      if (age > staleLockMs) await rm(lock, { recursive: true, force: true })
-      await pause(50)
-    }
-  }
+  await withLock(`${cache}.lock`, async () => {
+    if (!existsSync(found.command)) await unpack()
+  })
   return found
 }
 
