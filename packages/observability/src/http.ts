@@ -15,7 +15,7 @@ export { unmatchedRoute } from './route-label.ts'
 /** Options of `requestContext`. */
 export interface RequestContextOptions {
   readonly logger: Pick<Logger, 'info'>
-  readonly metrics: Pick<Metrics, 'httpRequestDuration'>
+  readonly metrics: Pick<Metrics, 'httpRequestDuration' | 'httpRequestsInFlight'>
   /** Read and returned. Default `x-request-id`. */
   readonly header?: string
   /**
@@ -54,8 +54,10 @@ export function requestContext(options: RequestContextOptions): RequestHandler {
     const { socket } = request
     const bytesBefore = socket.bytesWritten
     const server = startServerSpan(request, { method, trustIncoming })
+    metrics.httpRequestsInFlight.inc()
 
     response.once('close', () => {
+      metrics.httpRequestsInFlight.dec()
       const aborted = !response.writableFinished
       const status = aborted && !response.headersSent ? clientClosedStatus : response.statusCode
       const route = routeOf(request, response)

@@ -26,28 +26,37 @@ type HistogramOf<T extends string = never> = Histogram<T>
  */
 export interface Metrics {
   readonly registry: Registry
+  readonly buildInfo: GaugeOf<'version' | 'node'>
+  readonly instances: GaugeOf
   readonly wsActiveConnections: GaugeOf<'client_type'>
+  readonly wsOpenSockets: GaugeOf
   readonly wsSessionDuration: HistogramOf<'client_type'>
   readonly httpRequestDuration: HistogramOf<'method' | 'route' | 'status'>
+  readonly httpRequestsInFlight: GaugeOf
   readonly wsUpgradesRefused: CounterOf<'reason'>
   readonly wsCloses: CounterOf<'code'>
   readonly wsSlowCloses: CounterOf
   readonly wsMessagesReceived: CounterOf<'type' | 'result'>
+  readonly wsMessageDuration: HistogramOf<'type'>
   readonly wsMessagesSent: CounterOf<'type' | 'result'>
   readonly wsReceivedBytes: CounterOf
   readonly wsSentBytes: CounterOf
   readonly wsQueueBytes: GaugeOf
-  readonly fanoutConnections: HistogramOf
-  readonly fanoutDuration: HistogramOf
-  readonly publishToDeliver: HistogramOf
+  readonly wsReadPauses: CounterOf
+  readonly fanoutConnections: HistogramOf<'kind'>
+  readonly fanoutDuration: HistogramOf<'kind'>
+  readonly publishToDeliver: HistogramOf<'kind'>
+  readonly channelPublishes: CounterOf<'kind' | 'result'>
   readonly channelSubscriptions: GaugeOf
   readonly channelRepairs: CounterOf<'result'>
   readonly channelRepairedMessages: CounterOf
   readonly channelDuplicates: CounterOf
   readonly channelResets: CounterOf<'reason'>
   readonly channelResumes: CounterOf<'recovered'>
+  readonly pubsubUp: GaugeOf
   readonly pubsubProbeAge: GaugeOf
   readonly pubsubRebuilds: CounterOf
+  readonly chatMessages: CounterOf<'result'>
   readonly rateLimitDecisions: CounterOf<'policy' | 'decision' | 'source'>
   readonly authFailures: CounterOf<'reason'>
   readonly authKeyFetches: CounterOf<'result'>
@@ -56,7 +65,7 @@ export interface Metrics {
   readonly upstreamRetries: CounterOf<'service'>
   readonly breakerState: GaugeOf<'service'>
   readonly redisUp: GaugeOf
-  readonly redisCommandDuration: HistogramOf
+  readonly redisCommandDuration: HistogramOf<'command'>
   readonly redisErrors: CounterOf<'kind'>
   readonly sessionEventsQueued: GaugeOf
   readonly sessionEventsSent: CounterOf
@@ -105,10 +114,10 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     new Counter(series(name, help, labels))
   const gauge = <T extends string = never>(name: string, help: string, labels?: readonly T[]): Gauge<T> =>
     new Gauge(series(name, help, labels))
-  // Over several processes the worst one counts for these, not the sum.
+  // Over several processes the sum of these means nothing: one of them counts, mostly the worst.
   const worst = <T extends string = never>(
     spec: ReturnType<typeof series<T>>,
-    aggregator: 'min' | 'max',
+    aggregator: 'min' | 'max' | 'first',
   ): Gauge<T> => new Gauge({ ...spec, aggregator })
   const traced = <T extends string = never>(
     spec: ReturnType<typeof series<T>>,
@@ -126,7 +135,13 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
 
   const metrics: Metrics = {
     registry,
+    buildInfo: worst(
+      series('build_info', 'Always 1; what runs is in the labels.', ['version', 'node']),
+      'first',
+    ),
+    instances: worst(series('instances', 'Live instances of the fleet, as seen from here.'), 'max'),
     wsActiveConnections: gauge('ws_active_connections', 'Open authenticated sockets.', ['client_type']),
+    wsOpenSockets: gauge('ws_open_sockets', 'Open sockets, authenticated or not.'),
     wsSessionDuration: histogram(
       series('ws_session_duration_seconds', 'Life of a socket, observed when it closes.', ['client_type']),
       [1, 5, 10, 30, 60, 120, 300, 600, 1800],
@@ -139,6 +154,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       ]),
       [0.005, 0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 5],
     ),
+    httpRequestsInFlight: gauge('http_requests_in_flight', 'HTTP requests without their whole answer.'),
     wsUpgradesRefused: counter('ws_upgrades_refused_total', 'Sockets refused before the upgrade.', [
       'reason',
     ]),
@@ -148,33 +164,49 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       'type',
       'result',
     ]),
+    wsMessageDuration: traced(
+      series('ws_message_duration_seconds', 'From a client message to the end of its handling.', ['type']),
+      fastSeconds,
+    ),
     wsMessagesSent: counter('ws_messages_sent_total', 'Frames for clients by type and outcome.', [
       'type',
       'result',
     ]),
-    wsReceivedBytes: counter('ws_received_bytes_total', 'Payload bytes read from sockets.'),
-    wsSentBytes: counter('ws_sent_bytes_total', 'Payload bytes written to sockets.'),
+    wsReceivedBytes: counter('ws_received_bytes_total', 'Bytes of client messages.'),
+    wsSentBytes: counter('ws_sent_bytes_total', 'Bytes of frames written to sockets.'),
     wsQueueBytes: gauge('ws_queue_bytes', 'Bytes waiting in the outbound queues of all sockets.'),
+    wsReadPauses: counter(
+      'ws_read_pauses_total',
+      'Times that a socket was not read, its inbound queue full.',
+    ),
     fanoutConnections: histogram(
-      series('fanout_connections', 'Local receivers of one channel message.'),
+      series('fanout_connections', 'Local receivers of one channel message.', ['kind']),
       [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 20_000],
     ),
     fanoutDuration: histogram(
-      series('fanout_duration_seconds', 'From a message off the log to its last local write.'),
+      series('fanout_duration_seconds', 'From a message off the log to its last local write.', ['kind']),
       fastSeconds,
     ),
     publishToDeliver: traced(
-      series('publish_to_deliver_seconds', 'From the publish to the local fan-out, clocks of two hosts.'),
+      series('publish_to_deliver_seconds', 'From the publish to the local fan-out, clocks of two hosts.', [
+        'kind',
+      ]),
       fastSeconds,
     ),
+    channelPublishes: counter('channel_publishes_total', 'Messages that this instance put into a channel.', [
+      'kind',
+      'result',
+    ]),
     channelSubscriptions: gauge('channel_subscriptions', 'Channels with an upstream subscription.'),
     channelRepairs: counter('channel_repairs_total', 'Holes in seq that were read from the log.', ['result']),
     channelRepairedMessages: counter('channel_repaired_messages_total', 'Messages that came from a repair.'),
     channelDuplicates: counter('channel_duplicates_total', 'Messages dropped because their seq was seen.'),
     channelResets: counter('channel_resets_total', 'Channels whose continuity was lost.', ['reason']),
     channelResumes: counter('channel_resumes_total', 'Subscriptions with a position.', ['recovered']),
+    pubsubUp: worst(series('pubsub_up', '1 while messages of channels come through.'), 'min'),
     pubsubProbeAge: worst(series('pubsub_probe_age_seconds', 'Since the last probe came back.'), 'max'),
     pubsubRebuilds: counter('pubsub_rebuilds_total', 'Upstream links torn down and rebuilt.'),
+    chatMessages: counter('chat_messages_total', 'Chat lines of clients by outcome.', ['result']),
     rateLimitDecisions: counter('ratelimit_decisions_total', 'Limiter answers.', [
       'policy',
       'decision',
@@ -193,7 +225,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     breakerState: worst(series('breaker_state', '0 closed, 1 half-open, 2 open.', ['service']), 'max'),
     redisUp: worst(series('redis_up', '1 while Redis answers.'), 'min'),
     redisCommandDuration: histogram(
-      series('redis_command_duration_seconds', 'Redis commands and scripts.'),
+      series('redis_command_duration_seconds', 'Redis commands and scripts.', ['command']),
       fastSeconds,
     ),
     redisErrors: counter('redis_errors_total', 'Failed Redis commands.', ['kind']),
@@ -232,8 +264,8 @@ export function boundedLabel(
 }
 
 /**
- * One exposition for several worker processes: counters, histograms and most gauges are summed; `redis_up` and `ready`
- * are the minimum, `breaker_state` and `pubsub_probe_age_seconds` the maximum.
+ * One exposition for several worker processes: counters, histograms and most gauges are summed; `redis_up`,
+ * `pubsub_up` and `ready` are the minimum, `breaker_state`, `pubsub_probe_age_seconds` and `instances` the maximum.
  */
 export function aggregateMetrics(snapshots: readonly MetricsSnapshot[]): Promise<string> {
   return AggregatorRegistry.aggregate([...snapshots]).metrics()

@@ -111,7 +111,7 @@ it('adds up several workers, and takes the worst of them where a sum means nothi
   for (const [i, metrics] of workers.entries()) {
     metrics.wsActiveConnections.set({ client_type: 'web' }, 10 + i)
     metrics.wsMessagesReceived.inc({ type: 'Action', result: 'ok' }, 5)
-    metrics.fanoutDuration.observe(0.002)
+    metrics.fanoutDuration.observe({ kind: 'table' }, 0.002)
     metrics.redisUp.set(i)
     metrics.ready.set(i)
     metrics.breakerState.set({ service: 'a' }, i * 2)
