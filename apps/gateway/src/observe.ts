@@ -113,6 +113,9 @@ export function createObserver({
           metrics.channelRepairedMessages.inc(event.messages)
           logger.info('channel_repaired', { channel: event.channel, messages: event.messages })
           return
+        case 'duplicate':
+          metrics.channelDuplicates.inc()
+          return
         case 'reset':
           metrics.channelResets.inc({ reason: event.reason })
           logger.warn('channel_reset', { channel: event.channel, reason: event.reason })

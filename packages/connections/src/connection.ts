@@ -77,6 +77,10 @@ export interface Connection<Identity extends ConnectionIdentity = ConnectionIden
   readonly rttMs: number | undefined
   /** Bytes that the network has not taken yet. */
   readonly bufferedBytes: number
+  /** Bytes of the peer's messages so far. */
+  readonly receivedBytes: number
+  /** Bytes of frames handed to the socket so far. */
+  readonly sentBytes: number
   /** Never blocks. All frames of one event-loop turn leave in one write. */
   send(frame: Frame, options?: SendOptions): SendResult
   /** Encodes for this connection alone; to several, send one frame. */
@@ -103,6 +107,12 @@ export function createConnection<Identity extends ConnectionIdentity = Connectio
 
 // The event loop is one for the process, and so is the list of who writes at the end of its turn.
 const turn = new WriteTurn()
+
+/** Calls back once, behind the writes of all that was sent so far in this turn. */
+export function afterWrites(callback: () => void): void {
+  turn.add({ flush: callback })
+}
+
 const plain: SendOptions = {}
 
 class SocketConnection<Identity extends ConnectionIdentity> implements Connection<Identity> {
@@ -117,6 +127,8 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
   #outbound: OutboundQueue | undefined
   // As of the last write; 0 after a drain.
   #behindBytes = 0
+  #receivedBytes = 0
+  #sentBytes = 0
   #identity: Identity | undefined
   #state: 'open' | 'closing' | 'closed' = 'open'
   #end: ConnectionClose | undefined
@@ -145,6 +157,7 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
     socket.listen({
       onMessage: (data, isBinary) => {
         this.#isAlive = true
+        this.#receivedBytes += data.length
         if (this.#state === 'open') this.#inbound.push({ data, isBinary })
       },
       onPong: () => this.#ponged(),
@@ -181,6 +194,14 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
 
   get bufferedBytes(): number {
     return (this.#only?.length ?? 0) + (this.#outbound?.bytes ?? 0) + this.#socket.bufferedBytes
+  }
+
+  get receivedBytes(): number {
+    return this.#receivedBytes
+  }
+
+  get sentBytes(): number {
+    return this.#sentBytes
   }
 
   send(frame: Frame, options: SendOptions = plain): SendResult {
@@ -271,6 +292,7 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
     if (this.#state !== 'open') return
     try {
       this.#socket.write(bytes)
+      this.#sentBytes += bytes.length
     } catch (error) {
       // One broken socket must not keep the others of its turn from theirs.
       this.#options.onEvent?.({ type: 'error', stage: 'write', error })

@@ -1,4 +1,5 @@
 export {
+  afterWrites,
   type Connection,
   type ConnectionClose,
   type ConnectionEvent,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import {
+  afterWrites,
   type Connection,
   type ConnectionClose,
   type ConnectionEvent,
@@ -34,6 +35,18 @@ function open(options: Partial<ConnectionOptions> = {}): Opened {
 const limits = { softBytes: 100, hardBytes: 200, drainTimeoutMs: 60_000 }
 /** 20 bytes on the wire. */
 const wide = (text: string): Buffer => encodeFrame(text.padEnd(18, '.'))
+
+it('counts the bytes of both ways, and says when a turn is written', async () => {
+  const { connection, socket } = open()
+  socket.events.onMessage(Buffer.from('four'), false)
+  connection.send(wide('a'))
+  connection.send(wide('b'))
+  expect([connection.receivedBytes, connection.sentBytes]).toEqual([4, 0])
+  await new Promise<void>((resolve) => {
+    afterWrites(resolve)
+  })
+  expect([connection.receivedBytes, connection.sentBytes]).toEqual([4, 40])
+})
 
 describe('inbound', () => {
   it('hands messages over in order, one at a time, also when a handler is slow or fails', async () => {

@@ -13,6 +13,8 @@ export interface ChannelMessage extends Position {
   readonly publishedAtMs: number
   /** W3C trace context of the publisher. */
   readonly traceparent?: string
+  /** The request that it was published for. */
+  readonly requestId?: string
   /** Free for subscribers: what one encoded from `data` the others need not encode again. */
   encoded?: unknown
 }
@@ -51,6 +53,8 @@ export interface PublishOptions {
   readonly idempotencyKey?: string
   /** W3C `traceparent`, handed to subscribers. */
   readonly traceparent?: string
+  /** Names the request that this is published for; handed to subscribers. */
+  readonly requestId?: string
 }
 
 export interface PublishResult extends Position {
@@ -96,6 +100,7 @@ export interface BrokerStats {
 export type BrokerEvent =
   | { readonly type: 'joined' | 'left'; readonly channel: string }
   | { readonly type: 'repaired'; readonly channel: string; readonly messages: number }
+  | { readonly type: 'duplicate'; readonly channel: string }
   | { readonly type: 'reset'; readonly channel: string; readonly reason: ResetReason }
   | { readonly type: 'link'; readonly status: 'up' | 'down' | 'rebuilt' }
   | { readonly type: 'resubscribed'; readonly channels: number; readonly durationMs: number }

@@ -5,11 +5,13 @@ const maxMessageBytes = 1_048_576
 
 /** The payload as bytes; throws `invalid` for what a broker does not take. A Buffer is not copied. */
 export function parsePublish(data: Buffer | string, options: PublishOptions): Buffer {
-  const { idempotencyKey, traceparent } = options
+  const { idempotencyKey, traceparent, requestId } = options
   if (idempotencyKey !== undefined && (idempotencyKey.length === 0 || idempotencyKey.length > 512))
     throw new PubSubError('invalid', 'An idempotency key has 1 to 512 characters')
   if (traceparent !== undefined && !/^[\x21-\x7e]{1,128}$/.test(traceparent))
     throw new PubSubError('invalid', 'A traceparent has 1 to 128 visible ASCII characters')
+  if (requestId !== undefined && !/^[\x21-\x7e]{1,128}$/.test(requestId))
+    throw new PubSubError('invalid', 'A requestId has 1 to 128 visible ASCII characters')
   const bytes = typeof data === 'string' ? Buffer.from(data) : data
   if (bytes.length > maxMessageBytes)
     throw new PubSubError('invalid', `A message has at most ${maxMessageBytes} bytes`)

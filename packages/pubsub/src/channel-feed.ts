@@ -102,7 +102,12 @@ export class ChannelFeed {
         this.#pending.length = 0
         this.#again = true
       }
-    } else if (!this.#apply(message)) this.sync()
+    } else {
+      const { epoch, seq } = this.#head
+      if (!this.#apply(message)) this.sync()
+      else if (message.seq <= seq && message.epoch === epoch)
+        this.#options.onEvent({ type: 'duplicate', channel: message.channel })
+    }
   }
 
   /** Nothing was delivered since the last call: a busy channel notices a loss by itself. */

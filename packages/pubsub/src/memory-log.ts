@@ -44,7 +44,7 @@ export class MemoryLog implements ChannelLog {
   append(channel: string, data: Buffer, options: PublishOptions): ChannelMessage | PublishResult {
     const { now, idempotencyTtlMs, classes } = this.#options
     const log = this.#open(channel)
-    const { idempotencyKey, traceparent } = options
+    const { idempotencyKey, traceparent, requestId } = options
     const known = idempotencyKey === undefined ? undefined : log.keys.get(idempotencyKey)
     if (known !== undefined) return { ...known.result, duplicate: true }
     log.seq++
@@ -57,6 +57,7 @@ export class MemoryLog implements ChannelLog {
       publishedAtMs,
       data,
       ...(traceparent === undefined ? {} : { traceparent }),
+      ...(requestId === undefined ? {} : { requestId }),
     }
     if (classes.of(channel).historySize > 0) log.messages.push(message)
     if (idempotencyKey !== undefined) {

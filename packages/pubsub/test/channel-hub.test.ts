@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ChannelClasses } from '../src/channel-class.ts'
 import { ChannelHub } from '../src/channel-hub.ts'
-import type { ChannelMessage, Position, Subscription } from '../src/broker.ts'
+import type { BrokerEvent, ChannelMessage, Position, Subscription } from '../src/broker.ts'
 import { MemoryLog } from '../src/memory-log.ts'
 import { expectGapless } from './invariants.ts'
 import { Recorder } from './recorder.ts'
@@ -177,4 +177,28 @@ test('a storm of joins costs a few reads, not one each', async () => {
   expect(joins.every(({ recovered }) => recovered)).toBe(true)
   expect(reads).toBeLessThanOrEqual(3)
   hub.close()
+})
+
+test('a message that comes twice is dropped, and said to be a duplicate', async () => {
+  const log = new MemoryLog({ classes, idempotencyTtlMs: 1000, idleTtlMs: 1e9, now: () => 1000 })
+  const events: BrokerEvent[] = []
+  const hub = new ChannelHub({
+    classes,
+    log,
+    upstream: { subscribe: async () => {}, unsubscribe: () => {} },
+    onEvent: (event) => events.push(event),
+  })
+  const recorder = new Recorder()
+  const subscription = await hub.subscribe(channel, recorder)
+  subscription.start()
+  const added = log.append(channel, Buffer.from('x'), {})
+  if (!('data' in added)) throw new Error('no key was given')
+  hub.receive(added)
+  hub.receive(added)
+  hub.close()
+  expect(recorder.messages).toHaveLength(1)
+  expect(events).toEqual([
+    { type: 'joined', channel },
+    { type: 'duplicate', channel },
+  ])
 })

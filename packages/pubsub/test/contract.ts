@@ -50,7 +50,7 @@ export function describeBroker(open: () => Promise<Place>): void {
     }
   })
 
-  test('bytes go in and come out as they are, with the trace context', async () => {
+  test('bytes go in and come out as they are, with the trace context and the request id', async () => {
     await using place = await open()
     const broker = place.connect()
     const recorder = new Recorder()
@@ -58,15 +58,19 @@ export function describeBroker(open: () => Promise<Place>): void {
     subscription.start()
     const bytes = Buffer.from(Array.from({ length: 256 }, (_, at) => at))
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
-    await broker.publish('room:bytes', bytes, { traceparent })
+    await broker.publish('room:bytes', bytes, { traceparent, requestId: 'req-1' })
     await broker.publish('room:bytes', '')
-    await recorder.count(2)
-    const [first, second] = recorder.messages
+    await broker.publish('room:bytes', '', { requestId: 'req-2' })
+    await recorder.count(3)
+    const [first, second, third] = recorder.messages
     expect(first?.data.equals(bytes)).toBe(true)
-    expect(first?.traceparent).toBe(traceparent)
+    expect(first).toMatchObject({ traceparent, requestId: 'req-1' })
     expect(first?.publishedAtMs).toBeGreaterThan(1_700_000_000_000)
     expect(second?.data).toHaveLength(0)
-    expect(second?.traceparent).toBeUndefined()
+    expect(second).not.toHaveProperty('traceparent')
+    expect(second).not.toHaveProperty('requestId')
+    expect(third?.requestId).toBe('req-2')
+    expect(third).not.toHaveProperty('traceparent')
   })
 
   test('all local subscribers share one message object, so that it is encoded once', async () => {
@@ -291,6 +295,7 @@ export function describeBroker(open: () => Promise<Place>): void {
     await expect(broker.publish('', 'x')).rejects.toMatchObject({ code: 'invalid' })
     await expect(broker.publish('a\nb', 'x')).rejects.toBeInstanceOf(PubSubError)
     await expect(broker.publish('a', 'x', { traceparent: 'a b' })).rejects.toMatchObject({ code: 'invalid' })
+    await expect(broker.publish('a', 'x', { requestId: 'a b' })).rejects.toMatchObject({ code: 'invalid' })
     await expect(broker.read('a', { limit: -1 })).rejects.toMatchObject({ code: 'invalid' })
     await expect(broker.publish('a', Buffer.alloc(1_048_577))).rejects.toMatchObject({ code: 'invalid' })
     for (const since of [

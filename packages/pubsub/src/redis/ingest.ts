@@ -14,6 +14,10 @@ export interface IngestMessage {
   readonly data: Buffer | string
   /** Names the message for ever. Without it the message is known by its content and by how often it was heard. */
   readonly idempotencyKey?: string
+  /** W3C `traceparent` of who sent it, handed to subscribers. */
+  readonly traceparent?: string
+  /** Names the request that it was sent for; handed to subscribers. */
+  readonly requestId?: string
 }
 
 export interface IngestOptions {
@@ -43,6 +47,7 @@ export interface Ingest {
 interface Heard {
   readonly data: Buffer
   readonly idempotencyKey: string | undefined
+  readonly origin: Pick<IngestMessage, 'traceparent' | 'requestId'>
   readonly key: string
   readonly count: number
   readonly heardAtMs: number
@@ -143,12 +148,16 @@ class RedisIngest implements Ingest {
     }
   }
 
-  #add({ channel, data, idempotencyKey }: IngestMessage): void {
+  #add({ channel, data, idempotencyKey, traceparent, requestId }: IngestMessage): void {
     const bytes = typeof data === 'string' ? Buffer.from(data) : data
     const key = createHash('sha256').update(bytes).digest('base64url')
     // Of the channel too: the same content elsewhere is another message.
     const count = idempotencyKey === undefined ? this.#counter.hear(`${channel} ${key}`) : 0
-    const heard = { data: bytes, idempotencyKey, key, count, heardAtMs: performance.now() }
+    const origin = {
+      ...(traceparent !== undefined && { traceparent }),
+      ...(requestId !== undefined && { requestId }),
+    }
+    const heard = { data: bytes, idempotencyKey, origin, key, count, heardAtMs: performance.now() }
     this.#pending++
     const queue = this.#queues.get(channel)
     if (queue !== undefined) {
@@ -193,10 +202,10 @@ class RedisIngest implements Ingest {
 
   async #take(channel: string, heard: Heard): Promise<void> {
     const { broker } = this.#options
-    const { data, idempotencyKey, key, count, heardAtMs } = heard
-    if (idempotencyKey !== undefined) await broker.publish(channel, data, { idempotencyKey })
+    const { data, idempotencyKey, origin, key, count, heardAtMs } = heard
+    if (idempotencyKey !== undefined) await broker.publish(channel, data, { ...origin, idempotencyKey })
     else {
-      const result = await broker.relay(channel, data, { key, count, heardAtMs })
+      const result = await broker.relay(channel, data, { ...origin, key, count, heardAtMs })
       this.#counter.learn(`${channel} ${key}`, result.count)
     }
   }

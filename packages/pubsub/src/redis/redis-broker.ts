@@ -58,6 +58,10 @@ export interface Occurrence {
   readonly count: number
   /** When it heard it, by `performance.now()`. */
   readonly heardAtMs: number
+  /** W3C `traceparent`, handed to subscribers. */
+  readonly traceparent?: string
+  /** Names the request that this is published for; handed to subscribers. */
+  readonly requestId?: string
 }
 
 export interface RelayResult extends PublishResult {
@@ -174,7 +178,7 @@ class RedisChannelBroker implements RedisBroker {
     options: PublishOptions = {},
   ): Promise<PublishResult> {
     this.#open(channel)
-    const { idempotencyKey, traceparent } = options
+    const { idempotencyKey, traceparent, requestId } = options
     const bytes = parsePublish(data, options)
     // A Cluster client sends a command again when its node went away, though it may have been carried out.
     const token = this.#resends
@@ -186,6 +190,7 @@ class RedisChannelBroker implements RedisBroker {
     const { epoch, seq, duplicate } = await this.#outbox.add(channel, {
       data: bytes,
       traceparent,
+      requestId,
       recognition,
     })
     return { epoch, seq, duplicate: duplicate && idempotencyKey !== undefined }
@@ -193,8 +198,10 @@ class RedisChannelBroker implements RedisBroker {
 
   async relay(channel: string, data: Buffer, occurrence: Occurrence): Promise<RelayResult> {
     this.#open(channel)
-    const recognition = { by: 'occurrence' as const, ...occurrence }
-    return this.#outbox.add(channel, { data, traceparent: undefined, recognition })
+    const { key, count, heardAtMs, traceparent, requestId } = occurrence
+    parsePublish(data, occurrence)
+    const recognition = { by: 'occurrence' as const, key, count, heardAtMs }
+    return this.#outbox.add(channel, { data, traceparent, requestId, recognition })
   }
 
   async subscribe(
@@ -259,7 +266,12 @@ class RedisChannelBroker implements RedisBroker {
   }
 }
 
-const probeEntry = { data: Buffer.alloc(0), traceparent: undefined, recognition: undefined }
+const probeEntry = {
+  data: Buffer.alloc(0),
+  traceparent: undefined,
+  requestId: undefined,
+  recognition: undefined,
+}
 
 function check({ client, prefix, ...options }: RedisBrokerOptions & { prefix: string }): void {
   if (!/^[^{}\p{Cc}]{1,64}$/u.test(prefix))

@@ -3,7 +3,7 @@ import type { ChannelMessage } from '../broker.ts'
 import type { ChannelClasses } from '../channel-class.ts'
 import type { ChannelLog, LogPage, LogRequest } from '../channel-log.ts'
 import { PubSubError } from '../errors.ts'
-import { decodeEnvelope } from './envelope.ts'
+import { decodeEnvelope, encodeOrigin } from './envelope.ts'
 import type { RedisArgument } from './redis-client.ts'
 import type { ScriptRunner } from './script-runner.ts'
 import { publishScript, readScript, rotateScript } from './scripts.ts'
@@ -23,6 +23,7 @@ export type Recognition =
 export interface LogEntry {
   readonly data: Buffer
   readonly traceparent: string | undefined
+  readonly requestId: string | undefined
   readonly recognition: Recognition | undefined
 }
 
@@ -71,8 +72,8 @@ export class RedisLog implements ChannelLog {
       Math.max(publishTtlMs, 2 * Math.round(historyMaxAgeMs)),
       occurrenceTtlMs,
     ]
-    for (const { data, traceparent, recognition } of entries) {
-      args.push(data, traceparent ?? '-')
+    for (const { data, traceparent, requestId, recognition } of entries) {
+      args.push(data, encodeOrigin(traceparent, requestId))
       if (recognition === undefined) args.push('', '')
       else {
         keys.push(this.#recognitionKey(channel, recognition))

@@ -35,7 +35,7 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
  * KEYS  1 meta hash (e epoch, s last seq, t when), 2 log stream, 3 the live channel, 4… one for each message that is
  *       to be recognised (kind k or o)
  * ARGV  1 PUBLISH or SPUBLISH, 2 an epoch if one is needed, 3 log size, 4 log age ms, 5 meta TTL ms, 6 TTL ms of what kind o remembers,
- *       then four for each message: payload, traceparent or -, kind, detail
+ *       then four for each message: payload, the envelope's origin, kind, detail
  *         kind ''  always new
  *         kind k   a duplicate when its key exists; detail: the key's TTL in ms
  *         kind o   detail `count:delayMs:slackMs`: the sender has heard this content `count` times, this one `delayMs` ago.
