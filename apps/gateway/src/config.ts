@@ -52,6 +52,17 @@ const schema = z.object({
     .default('127.0.0.1')
     .describe('Address of the internal port. Never expose it to clients.'),
   INTERNAL_PORT: port(4001).describe('Internal port: backends publish to channels here by gRPC.'),
+  ADMIN_TOKEN: z
+    .string()
+    .min(32, 'must be at least 32 characters (openssl rand -base64 48)')
+    .optional()
+    .describe('Opens the admin API and its console to whoever has it. Without it there is neither.'),
+  ADMIN_HOST: z
+    .string()
+    .min(1)
+    .default('127.0.0.1')
+    .describe('Address of the admin port. Never expose it to clients.'),
+  ADMIN_PORT: port(4002).describe('Admin port: API and console (docs/admin.md).'),
   INSTANCE_ID: z
     .string()
     .regex(/^[\w.-]{1,64}$/, 'must be 1-64 letters, digits, dots, dashes')

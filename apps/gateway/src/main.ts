@@ -13,6 +13,7 @@ async function run(): Promise<void> {
   const instanceId = config.INSTANCE_ID ?? randomUUID()
   const redact = { fields: ['card', 'cards'] }
   const logger = createLogger({ service: 'gateway', instanceId, level: config.LOG_LEVEL, redact })
+  const audit = createLogger({ service: 'gateway', instanceId, level: 'info', redact })
   const metrics = createMetrics({ logLinesDropped: logger.dropped })
   const endpoint = config.OTEL_EXPORTER_OTLP_ENDPOINT
   const tracing = startTracing({
@@ -25,7 +26,7 @@ async function run(): Promise<void> {
     redact,
     onDrop: ({ reason, count }) => metrics.spansDropped.inc({ reason }, count),
   })
-  const gateway = createGateway({ config, instanceId, logger, metrics })
+  const gateway = createGateway({ config, instanceId, logger, audit, metrics, version: serviceVersion })
   let stopping = false
 
   async function end(): Promise<void> {
@@ -33,6 +34,7 @@ async function run(): Promise<void> {
     await tracing.shutdown(1000)
     logger.info('stopped')
     await logger.flush(500)
+    await audit.flush(500)
   }
 
   const stop = (signal: string): void => {

@@ -9,6 +9,7 @@ import {
 import { createIngest, createRedisBroker } from '@gw/pubsub/redis'
 import type { RedisClients } from './redis.ts'
 import { lobbyChannel } from '@gw/protocol'
+import { fleetPrefix } from './admin/fleet.ts'
 import { parseIngestEnvelope } from './services/ingest-envelope.ts'
 
 /**
@@ -22,6 +23,8 @@ const channelClasses: readonly ChannelClass[] = [
   { prefix: 'user:', kind: 'event', historySize: 100, historyMaxAgeMs: 10 * 60_000 },
   { prefix: 'presence:', kind: 'state', historySize: 1, historyMaxAgeMs: 10 * 60_000 },
   { prefix: 'typing:', kind: 'ephemeral', historySize: 0, historyMaxAgeMs: 0 },
+  // Of the fleet itself: whoever was away when a question was asked must not answer it later.
+  { prefix: fleetPrefix, kind: 'ephemeral', historySize: 0, historyMaxAgeMs: 0 },
 ]
 
 /** How messages of a channel are treated when a socket is slow. */

@@ -18,6 +18,8 @@ import { injectTraceparent } from '@gw/observability/tracing'
 import { createClientAddress } from '@gw/ratelimit'
 import { rateLimitRedisOptions } from '@gw/ratelimit/redis'
 import { chatChannel, closeCodes, parseChannel, tableChannel } from '@gw/protocol'
+import { createAdmin } from './admin/create-admin.ts'
+import type { ServiceState } from './admin/instance-report.ts'
 import type { Config } from './config.ts'
 import { createBackends } from './grpc/backends.ts'
 import { createPublisherServer } from './grpc/publisher-server.ts'
@@ -73,6 +75,9 @@ export interface GatewayOptions {
   readonly instanceId: string
   readonly logger: Logger
   readonly metrics: Metrics
+  readonly version: string
+  /** Lines about what operators did; its level is not the one that they can change. */
+  readonly audit: Logger
 }
 
 /** The ports that the gateway listens on. */
@@ -80,6 +85,8 @@ export interface GatewayPorts {
   readonly port: number
   readonly metricsPort: number
   readonly internalPort: number
+  /** Absent when there is no admin API. */
+  readonly adminPort?: number
 }
 
 export interface Gateway {
@@ -90,10 +97,11 @@ export interface Gateway {
 }
 
 /** Wires one gateway; nothing listens or connects to a backend before `start`. */
-export function createGateway({ config, instanceId, logger, metrics }: GatewayOptions): Gateway {
+export function createGateway(options: GatewayOptions): Gateway {
+  const { config, instanceId, logger, metrics } = options
   const observer = createObserver({ logger, metrics })
   const addressOf = createClientAddress({ trustedHops: config.TRUST_PROXY_HOPS })
-  let draining = false
+  let state: ServiceState = 'serving'
 
   const redis =
     config.REDIS_URL === undefined
@@ -251,7 +259,7 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
   const proxyDispatcher = createProxyDispatcher(config.PROXY_TIMEOUT_MS)
   const readiness: Readiness = {
     notReadyReason() {
-      if (draining) return 'draining'
+      if (state !== 'serving') return 'draining'
       if (redis && !redis.isUp()) return 'redis_unavailable'
       if (!broker.health().ok) return 'pubsub_unavailable'
       return verifier.ready() ? undefined : 'keys_unavailable'
@@ -318,6 +326,7 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
     }
     whereabouts.close(session.connectionId)
     observer.onClosed(session, close)
+    admin?.onClosed(session, close.code)
     sessionEvents.ended({ ...session, durationMs: Math.round(close.durationMs), reason: String(close.code) })
   }
 
@@ -339,11 +348,14 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
     },
     allowedOrigins: config.CORS_ORIGIN,
     queryToken: config.WS_QUERY_TOKEN_AUTH,
-    isDraining: () => draining,
+    isDraining: () => state !== 'serving',
     onReady,
     restore,
     onGone,
-    onEvent: observer.onSession,
+    onEvent(event) {
+      observer.onSession(event)
+      admin?.onSession(event)
+    },
     onRefused: observer.onUpgradeRefused,
     onError: (error, connectionId) => observer.onFailure('connection_error', error, { connectionId }),
   })
@@ -356,6 +368,34 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
       }
     }
   })
+
+  const admin =
+    config.ADMIN_TOKEN === undefined
+      ? undefined
+      : createAdmin({
+          ...options,
+          token: config.ADMIN_TOKEN,
+          state: () => state,
+          readiness,
+          observer,
+          broker,
+          redis,
+          verifier,
+          revocations,
+          backends,
+          sessionEvents,
+          sockets,
+          sessions: sockets,
+          registry,
+          subscriptions,
+          whereabouts,
+          setDrained(drained) {
+            if (state === 'stopping') return { state, sockets: sockets.count }
+            state = drained ? 'drained' : 'serving'
+            if (drained) void sockets.drain(config.SHUTDOWN_TIMEOUT_MS * 0.4)
+            return { state, sockets: sockets.count }
+          },
+        })
 
   const metricsServer = createMetricsServer({
     metrics,
@@ -386,9 +426,11 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
   async function shutDown(): Promise<void> {
     const deadline = Date.now() + config.SHUTDOWN_TIMEOUT_MS
     const left = (share: number): number => Math.max(100, (deadline - Date.now()) * share)
-    draining = true
+    state = 'stopping'
     const served = new Promise((resolve) => server.close(resolve))
     await sockets.drain(left(0.4))
+    sockets.close()
+    await admin?.close()
     server.closeIdleConnections()
     const late = setTimeout(() => server.closeAllConnections(), left(0.6))
     await served
@@ -414,7 +456,9 @@ export function createGateway({ config, instanceId, logger, metrics }: GatewayOp
     async start() {
       const internalPort = await publisherServer.listen()
       const metricsPort = await metricsServer.listen()
-      return { port: await listen(), metricsPort, internalPort }
+      const adminPort = await admin?.listen()
+      const ports = { port: await listen(), metricsPort, internalPort }
+      return adminPort === undefined ? ports : { ...ports, adminPort }
     },
     stop() {
       stopped ??= shutDown()

@@ -71,3 +71,11 @@ test('the table has one row a variable, each with a description', () => {
   expect(rows.length).toBeGreaterThan(40)
   for (const row of rows) expect(row).toMatch(/^\| `[A-Z0-9_]+` \| (?:–|`[^`]+`) \| .{8,} \|$/)
 })
+
+test('an admin token that could be guessed is refused at start, and is not shown', () => {
+  const load = () => loadConfig({ ADMIN_TOKEN: 'canary-too-short' })
+  expect(load).toThrow(/ADMIN_TOKEN: must be at least 32 characters/)
+  expect(load).not.toThrow(/canary/)
+  expect(loadConfig({ ADMIN_TOKEN: 'x'.repeat(32) }).ADMIN_TOKEN).toHaveLength(32)
+  expect(loadConfig({}).ADMIN_TOKEN).toBeUndefined()
+})

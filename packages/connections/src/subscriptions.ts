@@ -25,8 +25,10 @@ export interface Subscriptions {
   unsubscribeAll(connectionId: string): readonly string[]
   has(connectionId: string, channel: string): boolean
   getSubscribers(channel: string): Iterable<string>
+  subscriberCount(channel: string): number
   getChannels(connectionId: string): Iterable<string>
-  /** Channels with subscribers. */
+  /** Channels with subscribers, in no particular order. */
+  channels(): Iterable<string>
   readonly channelCount: number
 }
 
@@ -73,6 +75,8 @@ export function createSubscriptions({
     },
     has: (connectionId, channel) => byChannel.get(channel)?.has(connectionId) ?? false,
     getSubscribers: (channel) => byChannel.get(channel) ?? none,
+    subscriberCount: (channel) => byChannel.get(channel)?.size ?? 0,
+    channels: () => byChannel.keys(),
     getChannels: (connectionId) => byConnection.get(connectionId) ?? none,
   }
 }

@@ -43,6 +43,10 @@ it('agrees with a list of pairs after any steps, and is empty when all have left
           pairs = pairs.filter(([one]) => one !== id)
         }
         expect(subscriptions.channelCount).toBe(new Set(pairs.map(([, other]) => other)).size)
+        expect([...subscriptions.channels()].sort()).toEqual(
+          [...new Set(pairs.map(([, other]) => other))].sort(),
+        )
+        expect(subscriptions.subscriberCount(on)).toBe(pairs.filter(([, other]) => other === on).length)
         expect(subscriptions.has(id, on)).toBe(pairs.some(([one, other]) => one === id && other === on))
         expect([...subscriptions.getChannels(id)].sort()).toEqual(
           pairs

@@ -4,14 +4,19 @@ import { EventService } from './gen/event/event_pb.ts'
 import { GameService } from './gen/game/game_pb.ts'
 import { NotifyService } from './gen/notify/notify_pb.ts'
 import { PlayerService } from './gen/player/player_pb.ts'
-import { type BreakerState, createBackendGuard } from './backend-guard.ts'
+import { type BackendGuard, type BreakerState, createBackendGuard } from './backend-guard.ts'
 import { createServiceClient, type ServiceClient, type ServiceClientOptions } from './service-client.ts'
+
+/** The services by the names that logs and metrics know. */
+export type BackendName = 'game' | 'player' | 'event' | 'notify'
 
 export interface Backends {
   readonly game: ServiceClient<typeof GameService>
   readonly player: ServiceClient<typeof PlayerService>
   readonly event: ServiceClient<typeof EventService>
   readonly notify: ServiceClient<typeof NotifyService>
+  /** What each breaker is doing now. */
+  states(): Readonly<Record<BackendName, BreakerState>>
   close(): void
 }
 
@@ -19,12 +24,7 @@ export interface BackendsOptions extends Pick<ServiceClientOptions, 'timeoutMs' 
   readonly onBreaker?: (service: string, state: BreakerState) => void
   readonly onRetry?: (service: string) => void
   readonly onReconnect?: (service: string) => void
-  readonly addresses: {
-    readonly game: string
-    readonly player: string
-    readonly event: string
-    readonly notify: string
-  }
+  readonly addresses: Readonly<Record<BackendName, string>>
 }
 
 // Keepalive notices a dead peer in 15 s; the short reconnect backoff brings a restarted backend back within 2 s.
@@ -40,26 +40,40 @@ const channel = {
 
 /** Clients of all backends; plaintext h2c, as the platform runs them. A scheme in an address is dropped. */
 export function createBackends({ addresses, ...shared }: BackendsOptions): Backends {
-  const options = (service: string, address: string): ServiceClientOptions => ({
-    ...shared,
-    guard: createBackendGuard({
+  const guardOf = (service: BackendName): BackendGuard =>
+    createBackendGuard({
       onState: (state) => shared.onBreaker?.(service, state),
       onRetry: () => shared.onRetry?.(service),
-    }),
+    })
+  const guards: Readonly<Record<BackendName, BackendGuard>> = {
+    game: guardOf('game'),
+    player: guardOf('player'),
+    event: guardOf('event'),
+    notify: guardOf('notify'),
+  }
+  const options = (service: BackendName): ServiceClientOptions => ({
+    ...shared,
+    guard: guards[service],
     onReconnect: () => shared.onReconnect?.(service),
-    address: address.replace(/^[a-z][a-z0-9+.-]*:\/\//i, '').replace(/\/$/, ''),
+    address: addresses[service].replace(/^[a-z][a-z0-9+.-]*:\/\//i, '').replace(/\/$/, ''),
     credentials: credentials.createInsecure(),
     channel,
   })
-  const game = createServiceClient(GameService, options('game', addresses.game))
-  const player = createServiceClient(PlayerService, options('player', addresses.player))
-  const event = createServiceClient(EventService, options('event', addresses.event))
-  const notify = createServiceClient(NotifyService, options('notify', addresses.notify))
+  const game = createServiceClient(GameService, options('game'))
+  const player = createServiceClient(PlayerService, options('player'))
+  const event = createServiceClient(EventService, options('event'))
+  const notify = createServiceClient(NotifyService, options('notify'))
   return {
     game,
     player,
     event,
     notify,
+    states: () => ({
+      game: guards.game.state,
+      player: guards.player.state,
+      event: guards.event.state,
+      notify: guards.notify.state,
+    }),
     close() {
       for (const client of [game, player, event, notify]) client.close()
     },

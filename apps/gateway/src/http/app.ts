@@ -51,7 +51,7 @@ const exposedHeaders = [
 ]
 
 /** Errors of the body parser and the router carry a status; anything else is ours to hide. */
-function asGatewayError(error: unknown): unknown {
+export function asGatewayError(error: unknown): unknown {
   if (error instanceof GatewayError || !(error instanceof Error)) return error
   const status = 'status' in error ? error.status : undefined
   if (status === 413) return new GatewayError('payload_too_large', undefined, { cause: error })

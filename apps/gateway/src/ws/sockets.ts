@@ -54,8 +54,12 @@ export interface Sockets {
   readonly count: number
   /** The authenticated session of a connection of this instance. */
   sessionOf(connectionId: string): ClientSession | undefined
+  /** Authenticated sessions, oldest first, each with its serial; those after `serial`. */
+  sessionsAfter(serial: number): Iterable<readonly [number, ClientSession]>
   /** Tells every client to come back and closes its socket; resolves when all are gone, at the latest after `timeoutMs`. */
   drain(timeoutMs: number): Promise<void>
+  /** Takes no more upgrades. */
+  close(): void
 }
 
 const maxInbound = 64
@@ -70,7 +74,8 @@ function clientTypeOf(request: IncomingMessage): 'web' | 'mobile' {
 export function createSockets(options: SocketsOptions): Sockets {
   const { registry, limits } = options
   const open = new Map<string, Connection>()
-  const sessions = new Map<string, ClientSession>()
+  const sessions = new Map<string, { readonly serial: number; readonly client: ClientSession }>()
+  let lastSerial = 0
   const perAddress = new Map<string, number>()
   let whenEmpty: (() => void) | undefined
 
@@ -121,7 +126,7 @@ export function createSockets(options: SocketsOptions): Sockets {
       },
     })
     function remember(client: ClientSession): void {
-      sessions.set(id, client)
+      sessions.set(id, { serial: sessions.get(id)?.serial ?? ++lastSerial, client })
       if (client.features.has('heartbeat')) options.silence.add(connection, watched)
     }
 
@@ -176,14 +181,18 @@ export function createSockets(options: SocketsOptions): Sockets {
     get count() {
       return open.size
     },
-    sessionOf: (connectionId) => sessions.get(connectionId),
+    sessionOf: (connectionId) => sessions.get(connectionId)?.client,
+    *sessionsAfter(after) {
+      for (const { serial, client } of sessions.values()) if (serial > after) yield [serial, client]
+    },
     async drain(timeoutMs) {
       const late = Date.now() + timeoutMs
+      const leaving = [...open.values()]
       // The last of them need time for the closing handshake.
       await drainInBatches({
-        connections: [...open.values()],
+        connections: leaving,
         windowMs: timeoutMs / 2,
-        asked: (connection) => sessions.get(connection.id)?.features.has('drain') ?? false,
+        asked: (connection) => sessions.get(connection.id)?.client.features.has('drain') ?? false,
       })
       if (open.size > 0) {
         const { promise, resolve } = Promise.withResolvers<void>()
@@ -192,8 +201,8 @@ export function createSockets(options: SocketsOptions): Sockets {
         await promise
         clearTimeout(timer)
       }
-      for (const connection of open.values()) connection.terminate()
-      stopListening()
+      for (const connection of leaving) connection.terminate()
     },
+    close: stopListening,
   }
 }

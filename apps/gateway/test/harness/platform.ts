@@ -22,7 +22,12 @@ const demoPorts = z.object({
   }),
 })
 
-const gatewayPorts = z.object({ port: z.int(), metricsPort: z.int(), internalPort: z.int() })
+const gatewayPorts = z.object({
+  port: z.int(),
+  metricsPort: z.int(),
+  internalPort: z.int(),
+  adminPort: z.int().optional(),
+})
 
 export interface Demo extends AsyncDisposable {
   readonly process: AppProcess
@@ -43,6 +48,8 @@ export interface GatewayProcess extends AsyncDisposable {
   readonly wsUrl: string
   readonly metricsUrl: string
   readonly internalPort: number
+  /** Of the admin API; without `ADMIN_TOKEN` there is none. */
+  readonly adminUrl: string
   /** Resolves when `/ready` is 200. */
   ready(timeoutMs?: number): Promise<void>
   fetch(
@@ -120,10 +127,11 @@ export async function startGateway(env: Readonly<Record<string, string>> = {}): 
     METRICS_HOST: '127.0.0.1',
     METRICS_PORT: '0',
     INTERNAL_PORT: '0',
+    ADMIN_PORT: '0',
     JWT_HS256_SECRET: secret,
   }
   const process = startApp({ app: 'gateway', env: { ...defaults, ...env } })
-  const { port, metricsPort, internalPort } = gatewayPorts.parse(await process.line('started'))
+  const { port, metricsPort, internalPort, adminPort } = gatewayPorts.parse(await process.line('started'))
   const url = `http://127.0.0.1:${port}`
   return {
     process,
@@ -131,6 +139,7 @@ export async function startGateway(env: Readonly<Record<string, string>> = {}): 
     wsUrl: `ws://127.0.0.1:${port}/ws`,
     metricsUrl: `http://127.0.0.1:${metricsPort}/metrics`,
     internalPort,
+    adminUrl: `http://127.0.0.1:${adminPort ?? 0}`,
     async ready(timeoutMs = 20_000) {
       const late = AbortSignal.timeout(timeoutMs)
       for (;;) {
