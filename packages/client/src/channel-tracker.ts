@@ -1,8 +1,11 @@
-import { limits, parseChannel, type Position, type Resumed, type ServerMessage } from '@gw/protocol'
-import type { Gap, Lost } from './client-events.ts'
+import { allChannel, limits, parseChannel, type Position, type Resumed } from '@gw/protocol'
+import type { Gap, Incoming, Lost } from './client-events.ts'
 
 /** What to do with a message: hand it on, drop it as a repeat, or fetch what is missing before it. */
 export type Verdict = 'deliver' | 'drop' | { readonly gap: Gap['reason']; readonly channel: string }
+
+/** What `Resumed` says of a channel that can be had later. */
+const passing: readonly string[] = ['unavailable', 'timeout', 'rate_limited', 'bad_gateway']
 
 interface Channel {
   /** Undefined until the next message states it. */
@@ -74,12 +77,13 @@ export class ChannelTracker {
     channel.version = -1
   }
 
-  /** Takes the server's word on a resume; what it does not name is to be subscribed again. */
-  resumed({ channels }: Resumed): { lost: Lost[]; gaps: Gap[]; unnamed: string[] } {
+  /** Takes the server's word on a resume; what it does not name, or could not do now, is to be subscribed again. */
+  resumed({ channels }: Resumed): { lost: Lost[]; gaps: Gap[]; again: string[] } {
     const lost: Lost[] = []
     const gaps: Gap[] = []
     for (const [name, result] of Object.entries(channels)) {
       if ('error' in result) {
+        if (passing.includes(result.error)) continue
         this.forget(name)
         lost.push({ channel: name, code: result.error })
       } else if (result.recovered) this.setRecovering(name, false)
@@ -90,16 +94,24 @@ export class ChannelTracker {
         gaps.push({ channel: name, reason: 'not_recovered' })
       }
     }
-    return { lost, gaps, unnamed: this.names().filter((name) => !Object.hasOwn(channels, name)) }
+    const again = this.names().filter((name) => {
+      const result = channels[name]
+      return !result || 'error' in result
+    })
+    return { lost, gaps, again }
   }
 
-  judge(message: ServerMessage): Verdict {
+  judge(message: Incoming): Verdict {
     // An Ack states where a message was published, not what has been received.
     if (message.type === 'Ack' || !('channel' in message) || message.type === 'Reset') return 'deliver'
     const { channel: name, epoch, seq } = message
     if (name === undefined || epoch === undefined || seq === undefined) return 'deliver'
     const position = { epoch, seq }
     switch (message.type) {
+      case 'Subscribed':
+        this.track(name)
+        this.reset(name, position)
+        return 'deliver'
       case 'ChatSubscribed': {
         const channel = this.track(name)
         channel.recovering = false
@@ -144,7 +156,7 @@ export class ChannelTracker {
   }
 
   #judgeNext(name: string, position: Position, mayJump: boolean): Verdict {
-    const channel = name.startsWith('user:') ? this.track(name) : this.#channels.get(name)
+    const channel = comesByItself(name) ? this.track(name) : this.#channels.get(name)
     if (!channel) return 'deliver'
     const known = channel.position
     if (known?.epoch === position.epoch && position.seq <= known.seq) return 'drop'
@@ -158,6 +170,11 @@ export class ChannelTracker {
     channel.position = position
     return 'deliver'
   }
+}
+
+/** The channels of every connection; the lobby has its own rule. */
+function comesByItself(name: string): boolean {
+  return name === allChannel || name.startsWith('user:')
 }
 
 /** False when it had been seen. Keeps the last 200. */

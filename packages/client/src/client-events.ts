@@ -1,4 +1,7 @@
-import type { ServerMessage, ServerMessageType } from '@gw/protocol'
+import type { OtherMessage, ServerMessage, ServerMessageType } from '@gw/protocol'
+
+/** What a frame can hold. */
+export type Incoming = ServerMessage | OtherMessage
 
 /**
  * ```
@@ -35,11 +38,15 @@ export interface Failure {
   readonly error: unknown
 }
 
-/** What can be listened to: every server message by its type, all of them as `message`, and the client's own events. */
+/**
+ * What can be listened to: every server message by its type, all of them as `message`, those of a type that this version
+ * does not know (the platform's own in `user:` and `all`) as `other`, and the client's own events.
+ */
 export type ClientEvents = {
   readonly [T in ServerMessageType]: Extract<ServerMessage, { type: T }>
 } & {
   readonly message: ServerMessage
+  readonly other: OtherMessage['message']
   readonly state: StateChange
   readonly gap: Gap
   readonly lost: Lost

@@ -1,4 +1,5 @@
-import { type Authenticate, decodeServerMessage, type ServerMessage } from '@gw/protocol'
+import { type Authenticate, decodeFrame } from '@gw/protocol'
+import type { Incoming } from './client-events.ts'
 import type { WebSocketConstructor, WebSocketLike } from './web-socket-like.ts'
 
 /** How a connection ended; 1006 when the socket just went, or when we gave it up (`reason` says why). */
@@ -14,7 +15,7 @@ export interface ConnectionOptions {
   /** Until Welcome. */
   readonly timeoutMs: number
   readonly now: () => number
-  readonly onMessage: (message: ServerMessage) => void
+  readonly onMessage: (message: Incoming) => void
   /** Once. Nothing comes after it. */
   readonly onEnd: (end: ConnectionEnd) => void
 }
@@ -63,7 +64,7 @@ export class Connection {
   #hear(data: unknown): void {
     if (this.#ended || typeof data !== 'string') return
     this.#heardMs = this.#options.now()
-    const message = decodeServerMessage(data)
+    const message = decodeFrame(data)
     if (!message) return
     if (message.type === 'Welcome') this.#watch(message.heartbeatMs ?? 0)
     this.#options.onMessage(message)

@@ -1,7 +1,13 @@
-import { limits, type Position, type ServerMessage, type Welcome } from '@gw/protocol'
+import { limits, presenceChannel, type Position, type ServerMessage, type Welcome } from '@gw/protocol'
 import { ChannelTracker, type Verdict } from './channel-tracker.ts'
 import { ClientError } from './client-error.ts'
-import { type ClientEvents, type ClientState, Emitter, type StateChange } from './client-events.ts'
+import {
+  type ClientEvents,
+  type ClientState,
+  Emitter,
+  type Incoming,
+  type StateChange,
+} from './client-events.ts'
 import { type ClientOptions, type Settings, toSettings } from './client-options.ts'
 import { Link } from './link.ts'
 import {
@@ -38,6 +44,9 @@ export interface Client {
 export function createClient(options: ClientOptions): Client {
   return new GatewayClient(toSettings(options))
 }
+
+/** Between two attempts to have a channel again, where the server names no time. */
+const retryMs = 1000
 
 class GatewayClient implements Client {
   readonly #settings: Settings
@@ -147,9 +156,13 @@ class GatewayClient implements Client {
     if (change.state === 'closed') this.#pending.failAll('closed', 'The client ended')
   }
 
-  #receive(message: ServerMessage): void {
+  #receive(message: Incoming): void {
     const verdict = this.#tracker.judge(message)
     if (typeof verdict === 'object') return this.#fill(verdict, message)
+    if (message.type === '(other)') {
+      if (verdict === 'deliver') this.#emitter.emit('other', message.message)
+      return
+    }
     if (verdict === 'deliver') this.#handle(message)
     this.#pending.answer(message)
     if (verdict === 'deliver') this.#emitter.emitMessage(message)
@@ -159,10 +172,10 @@ class GatewayClient implements Client {
     if (message.type === 'Welcome') this.#welcomed(message)
     else if (message.type === 'Resumed') {
       clearTimeout(this.#resumeTimer)
-      const { lost, gaps, unnamed } = this.#tracker.resumed(message)
+      const { lost, gaps, again } = this.#tracker.resumed(message)
       for (const event of lost) this.#emitter.emit('lost', event)
       for (const event of gaps) this.#emitter.emit('gap', event)
-      for (const channel of unnamed) void this.#recover(channel)
+      for (const channel of again) void this.#recover(channel)
     } else if (message.type === 'Reset') {
       this.#tracker.reset(message.channel)
       this.#emitter.emit('gap', { channel: message.channel, reason: 'reset' })
@@ -172,7 +185,7 @@ class GatewayClient implements Client {
 
   #welcomed({ userId, features }: Welcome): void {
     this.#userId = userId
-    for (const message of this.#wishes.restore()) void this.request(message)
+    for (const message of this.#wishes.restore()) void this.#wish(message)
     const subscribe = (): void => {
       for (const channel of this.#tracker.names()) void this.#recover(channel)
     }
@@ -181,8 +194,16 @@ class GatewayClient implements Client {
     else subscribe()
   }
 
+  /** People whose status can't be had again are told as lost. */
+  async #wish(message: RequestMessage): Promise<void> {
+    const result = await this.request(message)
+    if (result.ok || result.code === 'closed' || message.type !== 'SubscribePresence') return
+    for (const userId of message.userIds)
+      this.#emitter.emit('lost', { channel: presenceChannel(userId), code: result.code })
+  }
+
   /** Fetches what is missing before a message; where that cannot be, says so and goes on from the message. */
-  #fill({ channel, gap }: Exclude<Verdict, string>, message: ServerMessage): void {
+  #fill({ channel, gap }: Exclude<Verdict, string>, message: Incoming): void {
     this.#emitter.emit('gap', { channel, reason: gap })
     if (recoveryOf(channel)) {
       this.#tracker.setRecovering(channel, true)
@@ -193,13 +214,16 @@ class GatewayClient implements Client {
     }
   }
 
+  /** Subscribes again from where the channel stands, and again while that may help. */
   async #recover(channel: string): Promise<void> {
     const message = recoveryOf(channel, this.#tracker.positionOf(channel))
     if (!message) return
     const result = await this.request(message)
-    if (result.ok) return
-    this.#tracker.setRecovering(channel, false)
-    if (result.retryable || result.code === 'closed') return
+    if (result.ok || result.code === 'closed' || !this.#tracker.has(channel)) return
+    if (result.retryable) {
+      setTimeout(() => void this.#recover(channel), result.retryAfterMs ?? retryMs)
+      return
+    }
     this.#tracker.forget(channel)
     this.#emitter.emit('lost', { channel, code: result.code })
   }

@@ -1,6 +1,6 @@
-import { type Authenticate, type Position, retryAfterClose, type ServerMessage } from '@gw/protocol'
+import { type Authenticate, type Position, retryAfterClose } from '@gw/protocol'
 import { backoffDelay } from './backoff-delay.ts'
-import type { ClientState, Failure, StateChange } from './client-events.ts'
+import type { ClientState, Failure, Incoming, StateChange } from './client-events.ts'
 import type { Settings, TokenReason } from './client-options.ts'
 import { Connection, type ConnectionEnd } from './connection.ts'
 
@@ -8,7 +8,7 @@ export interface LinkOptions {
   readonly settings: Settings
   /** Where each channel stands, asked at each new connection. */
   readonly resume: () => Record<string, Position>
-  readonly onMessage: (message: ServerMessage) => void
+  readonly onMessage: (message: Incoming) => void
   readonly onState: (change: StateChange) => void
   readonly onError: (failure: Failure) => void
 }
@@ -117,7 +117,7 @@ export class Link {
     this.#connection = connection
   }
 
-  #receive(message: ServerMessage): void {
+  #receive(message: Incoming): void {
     const { settings, onMessage } = this.#options
     if (message.type === 'Welcome') {
       this.#tokenReason = 'connect'

@@ -157,7 +157,7 @@ describe('ChannelTracker', () => {
         { channel: 'user:alice', reason: 'not_recovered' },
         { channel: 'chat:T1', reason: 'not_recovered' },
       ],
-      unnamed: ['table:T2'],
+      again: ['table:T2'],
     })
     expect(tracker.positions()).toEqual({ 'user:alice': { epoch: 'e2', seq: 4 } })
   })

@@ -83,6 +83,34 @@ describe('resume', () => {
     expect(client.positions()).toEqual({})
   })
 
+  test('asks again for what the server could not bring back now, until it can, and loses nothing by it', async () => {
+    const { gateway, client } = await setUp()
+    const lost = watchClient(client, 'lost')
+    const texts = watchClient(client, 'ChatMessage')
+    await client.request(chat)
+    let refusals = 0
+    gateway.override = (peer, message) => {
+      if (message.type === 'Authenticate') {
+        peer.send({ type: 'Welcome', userId: 'alice', connectionId: 'c', features: ['acks'] })
+        peer.send({ type: 'Resumed', channels: { 'chat:T1': { recovered: false, error: 'unavailable' } } })
+        return true
+      }
+      if (message.type !== 'SubscribeChat' || message.id === undefined || refusals === 2) return false
+      const { id } = message
+      refusals++
+      // The first is asked again by the request itself, the second, a matter of rates, by the channel's recovery.
+      const code = refusals === 1 ? 'unavailable' : 'rate_limited'
+      peer.send({ type: 'Error', id, code, message: 'away', retryable: true, retryAfterMs: 1 })
+      return true
+    }
+    gateway.peers[0]?.cut()
+    gateway.append('T1', 'missed')
+    expect(await texts.next()).toMatchObject({ seq: 1, message: { text: 'missed' } })
+    expect(refusals).toBe(2)
+    expect(lost.seen).toEqual([])
+    expect(await gateway.peers[1]?.next('SubscribeChat')).toMatchObject({ since: { epoch: 'e1', seq: 0 } })
+  })
+
   test('subscribes again what the server does not name, or when it resumes nothing at all', async () => {
     const { gateway, client } = await setUp()
     await client.request(chat)
@@ -154,6 +182,39 @@ describe('a live channel', () => {
     await texts.next(({ seq }) => seq === 4)
     expect(texts.seen.map(({ seq }) => seq)).toEqual([1, 2, 3, 4])
     expect(gaps.seen).toEqual([{ channel: 'chat:T1', reason: 'hole' }])
+  })
+
+  test('counts a message of a type that it does not know, and hands it on as such', async () => {
+    const { gateway, client } = await setUp()
+    const texts = watchClient(client, 'ChatMessage')
+    const others = watchClient(client, 'other')
+    const gaps = watchClient(client, 'gap')
+    await client.request(chat)
+    gateway.publish('T1', '1')
+    const { channel, epoch } = gateway.append('T1', 'in place of')
+    gateway.peers[0]?.sendRaw({ type: 'ChatReaction', channel, epoch, seq: 2, emoji: '+1' })
+    gateway.publish('T1', '3')
+    await texts.next(({ seq }) => seq === 3)
+    expect(others.seen).toEqual([{ type: 'ChatReaction', channel, epoch, seq: 2, emoji: '+1' }])
+    expect(gaps.seen).toEqual([])
+  })
+
+  test('takes the place where a channel that comes by itself begins, so that the first thing missed is noticed', async () => {
+    const { gateway, client } = await setUp()
+    const gaps = watchClient(client, 'gap')
+    const others = watchClient(client, 'other')
+    const own = { channel: 'user:alice', epoch: 'e1' }
+    const all = { channel: 'all', epoch: 'e1' }
+    gateway.peers[0]?.send({ type: 'Subscribed', ...own, seq: 4 })
+    gateway.peers[0]?.send({ type: 'Subscribed', ...all, seq: 0 })
+    gateway.peers[0]?.sendRaw({ type: 'Gift', ...own, seq: 5 })
+    gateway.peers[0]?.sendRaw({ type: 'News', ...all, seq: 2 })
+    await others.next(({ type }) => type === 'News')
+    expect(gaps.seen).toEqual([{ channel: 'all', reason: 'hole' }])
+    expect(client.positions()).toEqual({
+      'user:alice': { epoch: 'e1', seq: 5 },
+      all: { epoch: 'e1', seq: 2 },
+    })
   })
 
   test('gives up a channel whose missing messages may not be fetched', async () => {

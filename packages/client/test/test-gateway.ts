@@ -52,6 +52,11 @@ export class Peer {
     this.#socket.send(JSON.stringify(message))
   }
 
+  /** What this version of the wire does not know. */
+  sendRaw(message: object): void {
+    this.#socket.send(JSON.stringify(message))
+  }
+
   close(code: number, reason: string): void {
     this.#socket.close(code, reason)
   }

@@ -1,3 +1,4 @@
+import type { Positioned } from './position.ts'
 import type { ServerMessage, ServerMessageType } from './server-messages.ts'
 
 type Kind = 'string' | 'number' | 'boolean' | 'object'
@@ -14,6 +15,7 @@ type RequiredKinds = {
 const requiredKinds: RequiredKinds = {
   Welcome: { userId: 'string', connectionId: 'string' },
   Resumed: { channels: 'object' },
+  Subscribed: { channel: 'string', epoch: 'string', seq: 'number' },
   LobbyTablesUpdated: { tables: 'object' },
   TableSnapshot: { tableState: 'object' },
   TablePatch: { tableId: 'string', patch: 'object' },
@@ -39,31 +41,47 @@ const requiredKinds: RequiredKinds = {
   TokenExpiring: { expiresAt: 'string' },
 }
 
+/** A message of a type that this version does not know: a newer server's, or the platform's own in `user:` and `all`. */
+export interface OtherMessage extends Positioned {
+  readonly type: '(other)'
+  /** As it came. */
+  readonly message: { readonly type: string; readonly [field: string]: unknown }
+}
+
 /**
- * Reads a frame from a gateway that is trusted to keep to the wire: JSON, a known `type`, the required fields of the right
- * kind. Anything else (a newer server's message too) gives undefined. Small on purpose, for browsers; nested fields are not
- * looked at: `parseServerMessage` of `@gw/protocol/schemas` checks them all.
+ * Reads a frame from a gateway that is trusted to keep to the wire: JSON with a `type`, and for a known one the required
+ * fields of the right kind; else undefined. An unknown type keeps its position, so that its channel has no hole. Small on
+ * purpose, for browsers; nested fields are not looked at: `parseServerMessage` of `@gw/protocol/schemas` checks them all.
  */
-export function decodeServerMessage(frame: string): ServerMessage | undefined {
+export function decodeFrame(frame: string): ServerMessage | OtherMessage | undefined {
   let value: unknown
   try {
     value = JSON.parse(frame)
   } catch {
     return undefined
   }
-  return isServerMessage(value) ? value : undefined
+  if (!isMessage(value)) return undefined
+  if (isServerMessage(value)) return value
+  if (Object.hasOwn(requiredKinds, value.type)) return undefined
+  const { channel, epoch, seq } = value
+  const isPositioned = typeof channel === 'string' && typeof epoch === 'string' && typeof seq === 'number'
+  return { type: '(other)', message: value, ...(isPositioned && { channel, epoch, seq }) }
 }
 
-function isServerMessage(value: unknown): value is ServerMessage {
-  if (!isRecord(value)) return false
-  const { type } = value
-  if (typeof type !== 'string' || !Object.hasOwn(requiredKinds, type)) return false
+/** {@link decodeFrame} for known types alone. */
+export function decodeServerMessage(frame: string): ServerMessage | undefined {
+  const message = decodeFrame(frame)
+  return message?.type === '(other)' ? undefined : message
+}
+
+function isServerMessage(value: OtherMessage['message']): value is ServerMessage & OtherMessage['message'] {
+  if (!Object.hasOwn(requiredKinds, value.type)) return false
   const kinds: Readonly<Record<string, Readonly<Record<string, Kind>>>> = requiredKinds
-  return Object.entries(kinds[type] ?? {}).every(
+  return Object.entries(kinds[value.type] ?? {}).every(
     ([field, kind]) => typeof value[field] === kind && value[field] !== null,
   )
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+function isMessage(value: unknown): value is OtherMessage['message'] {
+  return typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string'
 }

@@ -2,7 +2,7 @@ export type { ClientMessage, ClientMessageType } from './client-messages.ts'
 export type { ServerMessage, ServerMessageType } from './server-messages.ts'
 export type { Card, Hand, HandAction, Pot, Seat, Spectator } from './table-state.ts'
 export type { TableConfig, TableState, TableStatePatch, TableSummary } from './table-state.ts'
-export { lobbyChannel, parseChannel } from './position.ts'
+export { allChannel, lobbyChannel, parseChannel } from './position.ts'
 export { chatChannel, presenceChannel, tableChannel, userChannel } from './position.ts'
 export type { ChannelKind, Position, Positioned } from './position.ts'
 export { bearerSubprotocolPrefix, limits, subprotocol, wsPath } from './limits.ts'
@@ -10,7 +10,7 @@ export { features, isFeature } from './features.ts'
 export type { Feature } from './features.ts'
 export { closeCodes, retryAfterClose } from './close-codes.ts'
 export type { CloseCode, CloseName, CloseRetry, CloseRow } from './close-codes.ts'
-export { decodeServerMessage } from './decode-server-message.ts'
+export { decodeFrame, decodeServerMessage, type OtherMessage } from './decode-server-message.ts'
 export { playerActions } from './client-messages.ts'
 export type {
   AboutTable,
@@ -58,6 +58,7 @@ export type {
   ResumedChannel,
   SpectatorJoined,
   SpectatorLeft,
+  Subscribed,
   TablePatch,
   TableSnapshot,
   TimerUpdate,

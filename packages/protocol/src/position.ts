@@ -12,10 +12,13 @@ export interface Positioned {
 }
 
 /** What a channel's name stands for. */
-export type ChannelKind = 'table' | 'chat' | 'lobby' | 'user' | 'presence'
+export type ChannelKind = 'table' | 'chat' | 'lobby' | 'user' | 'all' | 'presence'
 
 /** The one channel of the lobby's list of tables. */
 export const lobbyChannel = 'lobby'
+
+/** The one channel that everybody hears. */
+export const allChannel = 'all'
 
 /** The channel of a table's state, `table:ID`. */
 export function tableChannel(tableId: string): string {
@@ -44,9 +47,9 @@ const prefixes: Readonly<Record<string, ChannelKind>> = {
   presence: 'presence',
 }
 
-/** Splits a channel's name; `id` is empty for the lobby. Undefined when the name is none of the wire's. */
+/** Splits a channel's name; `id` is empty for the lobby and `all`. Undefined when the name is none of the wire's. */
 export function parseChannel(channel: string): { kind: ChannelKind; id: string } | undefined {
-  if (channel === lobbyChannel) return { kind: 'lobby', id: '' }
+  if (channel === lobbyChannel || channel === allChannel) return { kind: channel, id: '' }
   const colon = channel.indexOf(':')
   const prefix = channel.slice(0, Math.max(colon, 0))
   const kind = Object.hasOwn(prefixes, prefix) ? prefixes[prefix] : undefined

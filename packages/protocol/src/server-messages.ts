@@ -36,6 +36,13 @@ export interface Resumed {
   readonly channels: Readonly<Record<string, ResumedChannel>>
 }
 
+/** A channel that comes by itself is joined: the position from which its messages go on. To a client with any feature. */
+export interface Subscribed extends Position {
+  readonly type: 'Subscribed'
+  readonly channel: string
+  readonly recovered?: boolean
+}
+
 /** All tables: after Welcome, and when the content of the list changed. */
 export interface LobbyTablesUpdated extends Answering, Positioned {
   readonly type: 'LobbyTablesUpdated'
@@ -224,6 +231,7 @@ export interface TokenExpiring {
 export type ServerMessage =
   | Welcome
   | Resumed
+  | Subscribed
   | LobbyTablesUpdated
   | TableSnapshot
   | TablePatch

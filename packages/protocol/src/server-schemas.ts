@@ -68,6 +68,7 @@ export const serverSchemas: ServerSchemas = {
     tokenExpiresAt: time.exactOptional(),
   }),
   Resumed: z.object({ type: z.literal('Resumed'), channels: z.record(name, resumedChannel) }),
+  Subscribed: z.object({ type: z.literal('Subscribed'), channel: name, epoch, seq, recovered }),
   LobbyTablesUpdated: z.object({
     type: z.literal('LobbyTablesUpdated'),
     ...answering,

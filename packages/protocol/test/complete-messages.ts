@@ -143,6 +143,7 @@ export const serverMessages: { readonly [T in ServerMessageType]: Complete<Serve
       'chat:T1': { recovered: false, error: 'forbidden' },
     },
   },
+  Subscribed: { type: 'Subscribed', channel: 'all', ...since, recovered: true },
   LobbyTablesUpdated: { type: 'LobbyTablesUpdated', id: '1', ...position, tables: [tableSummary] },
   TableSnapshot: { type: 'TableSnapshot', id: '1', ...position, tableState, recovered: true },
   TablePatch: { type: 'TablePatch', ...position, tableId: 'T1', handId: 'H1', patch },

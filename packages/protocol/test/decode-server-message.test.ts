@@ -1,6 +1,6 @@
 import { assert, constantFrom, jsonValue, oneof, property, record } from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { decodeServerMessage } from '@gw/protocol'
+import { decodeFrame, decodeServerMessage } from '@gw/protocol'
 import { parseServerMessage } from '@gw/protocol/schemas'
 import { serverMessages } from './complete-messages.ts'
 
@@ -32,6 +32,16 @@ describe('decodeServerMessage', () => {
     ]
     for (const frame of [...frames, '{"type":"Ack","id":null}', '{"type":"TableSnapshot","tableState":null}'])
       expect(decodeServerMessage(frame)).toBeUndefined()
+  })
+
+  test('is decodeFrame without what has an unknown type, which that gives with its position', () => {
+    const later = { type: 'Later', n: 1, channel: 'all', epoch: 'e', seq: 2 }
+    const position = { channel: 'all', epoch: 'e', seq: 2 }
+    expect(decodeFrame(JSON.stringify(later))).toEqual({ type: '(other)', message: later, ...position })
+    const plain = { type: 'toString', seq: '2' }
+    expect(decodeFrame(JSON.stringify(plain))).toEqual({ type: '(other)', message: plain })
+    expect(decodeFrame(JSON.stringify(serverMessages.Ack))).toEqual(serverMessages.Ack)
+    expect(decodeFrame('{"type":"Ack","id":null}')).toBeUndefined()
   })
 
   test('never throws, and accepts whatever the schemas accept', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import {
+  allChannel,
   chatChannel,
   lobbyChannel,
   parseChannel,
@@ -15,9 +16,10 @@ describe('channel names', () => {
     expect(parseChannel(userChannel('auth0|7'))).toEqual({ kind: 'user', id: 'auth0|7' })
     expect(parseChannel(presenceChannel('u'))).toEqual({ kind: 'presence', id: 'u' })
     expect(parseChannel(lobbyChannel)).toEqual({ kind: 'lobby', id: '' })
+    expect(parseChannel(allChannel)).toEqual({ kind: 'all', id: '' })
   })
 
-  test.each(['', ':', 'table', 'table:', ':T1', 'lobby:1', 'constructor:x', 'Table:T1'])(
+  test.each(['', ':', 'table', 'table:', ':T1', 'lobby:1', 'all:1', 'constructor:x', 'Table:T1'])(
     'refuses %j',
     (name) => {
       expect(parseChannel(name)).toBeUndefined()
