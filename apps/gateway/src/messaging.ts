@@ -8,7 +8,7 @@ import {
 } from '@gw/pubsub'
 import { createIngest, createRedisBroker } from '@gw/pubsub/redis'
 import type { RedisClients } from './redis.ts'
-import { lobbyChannel } from '@gw/protocol'
+import { allChannel, lobbyChannel } from '@gw/protocol'
 import { fleetPrefix } from './admin/fleet.ts'
 import { parseIngestEnvelope } from './services/ingest-envelope.ts'
 
@@ -21,6 +21,7 @@ const channelClasses: readonly ChannelClass[] = [
   { prefix: 'chat:', kind: 'event', historySize: 500, historyMaxAgeMs: 60 * 60_000 },
   { prefix: 'lobby', kind: 'state', historySize: 20, historyMaxAgeMs: 10 * 60_000 },
   { prefix: 'user:', kind: 'event', historySize: 100, historyMaxAgeMs: 10 * 60_000 },
+  { prefix: allChannel, kind: 'event', historySize: 100, historyMaxAgeMs: 10 * 60_000 },
   { prefix: 'presence:', kind: 'state', historySize: 1, historyMaxAgeMs: 10 * 60_000 },
   { prefix: 'typing:', kind: 'ephemeral', historySize: 0, historyMaxAgeMs: 0 },
   // Of the fleet itself: whoever was away when a question was asked must not answer it later.

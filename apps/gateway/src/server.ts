@@ -17,7 +17,7 @@ import { createMetricsServer, type Metrics } from '@gw/observability/metrics'
 import { injectTraceparent } from '@gw/observability/tracing'
 import { createClientAddress } from '@gw/ratelimit'
 import { rateLimitRedisOptions } from '@gw/ratelimit/redis'
-import { chatChannel, closeCodes, parseChannel, tableChannel } from '@gw/protocol'
+import { chatChannel, closeCodes, limits as wireLimits, parseChannel, tableChannel } from '@gw/protocol'
 import { createAdmin } from './admin/create-admin.ts'
 import type { ServiceState } from './admin/instance-report.ts'
 import type { Config } from './config.ts'
@@ -34,11 +34,14 @@ import { keySourcesOf } from './key-sources.ts'
 import { createLimits } from './limits.ts'
 import { createObserver } from './observe.ts'
 import { createRedisClients } from './redis.ts'
+import { MemoryAnswerStore } from './services/answer-store.ts'
+import { createBroadcastService } from './services/broadcast-service.ts'
 import { createChannels } from './services/channels.ts'
 import { createDailyBonus } from './services/daily-bonus.ts'
 import { createHoleCards } from './services/hole-cards.ts'
 import { createIntake } from './services/intake.ts'
 import { channelKindOf, createMessaging } from './messaging.ts'
+import { RedisAnswerStore } from './services/redis-answer-store.ts'
 import { createSessionEvents } from './services/session-events.ts'
 import { createSpectators } from './services/spectators.ts'
 import { createTableMembers } from './services/table-members.ts'
@@ -46,6 +49,8 @@ import { createTableWatch } from './services/table-watch.ts'
 import { createWhereabouts, tablesOf } from './services/whereabouts.ts'
 import type { Readiness } from './http/health.ts'
 import { createHttpServer } from './http/http-server.ts'
+import { createActionOrder } from './ws/action-order.ts'
+import { createApplyOnce } from './ws/apply-once.ts'
 import type { ClientSession } from './ws/client-session.ts'
 import { createDispatch } from './ws/dispatch.ts'
 import { createChatHandlers } from './ws/handlers/chat.ts'
@@ -54,11 +59,15 @@ import { createPresenceHandlers } from './ws/handlers/presence.ts'
 import { createTableHandlers } from './ws/handlers/table.ts'
 import { createTypingHandlers } from './ws/handlers/typing.ts'
 import { createRestore } from './ws/restore.ts'
+import { createStandingChannels } from './ws/standing-channels.ts'
 import { createSilence } from './ws/silence.ts'
 import { createSockets } from './ws/sockets.ts'
 
 /** Channels of one socket: the lobby, tables with their chats, and people. */
 const maxChannelsPerConnection = 500
+
+/** After it the backend's own memory of keys answers for an attempt whose instance died. */
+const answerLeaseMs = 3000
 
 /** The trace and request that a call to a backend belongs to. */
 function traceMetadata(): Readonly<Record<string, string>> {
@@ -237,7 +246,17 @@ export function createGateway(options: GatewayOptions): Gateway {
     typing,
     onError: onSnapshotError,
   })
+  const standing = createStandingChannels({ channels, onError: onSnapshotError })
   const presence = createPresenceHandlers({ sessions: whereabouts.sessions, channels })
+  const answerTimes = { keepMs: wireLimits.idempotencyMs, leaseMs: answerLeaseMs }
+  const localAnswers = new MemoryAnswerStore(answerTimes)
+  const answers = redis
+    ? new RedisAnswerStore({
+        ...answerTimes,
+        redis: redis.commands,
+        prefix: `${config.REDIS_PREFIX}:answer`,
+      })
+    : localAnswers
   const dispatch = createDispatch({
     table,
     lobby,
@@ -245,6 +264,12 @@ export function createGateway(options: GatewayOptions): Gateway {
     typing,
     presence,
     limit: limits.socket,
+    once: createApplyOnce({
+      store: answers,
+      local: localAnswers,
+      onStoreError: (error) => observer.onFailure('answers_unavailable', error),
+    }),
+    actionOrder: createActionOrder({ watch, channels }),
   })
   const restore = createRestore({
     resume: {
@@ -252,8 +277,10 @@ export function createGateway(options: GatewayOptions): Gateway {
       chat: chatHandlers.resume,
       lobby: lobby.resume,
       presence: presence.resume,
+      standing: standing.resume,
     },
     startLobby: lobby.start,
+    startStanding: standing.start,
   })
 
   const proxyDispatcher = createProxyDispatcher(config.PROXY_TIMEOUT_MS)
@@ -408,7 +435,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
   })
   const publisherServer = createPublisherServer({
-    broker: messaging.intake,
+    broadcast: createBroadcastService(messaging.intake),
     host: config.INTERNAL_HOST,
     port: config.INTERNAL_PORT,
   })

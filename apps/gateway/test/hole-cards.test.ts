@@ -28,6 +28,7 @@ const facts = (handId: string, ...seated: string[]): TableFacts => ({
   turn: undefined,
   seated: new Set(seated),
   spectators: new Set(),
+  acted: new Map(),
 })
 
 /** A game where `ann` and `ben` hold cards, and that answers when it is told to. */

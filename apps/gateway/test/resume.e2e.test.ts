@@ -163,11 +163,8 @@ test('an empty resume is answered too, right behind Welcome, and then comes the 
   await using socket = await connectWs(two.wsUrl)
   socket.send({ type: 'Authenticate', token: tokenOf('resume-dan'), features: ['acks'], resume: {} })
   await socket.next('LobbyTablesUpdated')
-  expect(socket.received.slice(0, 3).map(({ type }) => type)).toEqual([
-    'Welcome',
-    'Resumed',
-    'LobbyTablesUpdated',
-  ])
+  const types = socket.received.map(({ type }) => type).filter((type) => type !== 'Subscribed')
+  expect(types.slice(0, 3)).toEqual(['Welcome', 'Resumed', 'LobbyTablesUpdated'])
   expect(socket.received[1]).toEqual({ type: 'Resumed', channels: {} })
 })
 

@@ -29,7 +29,7 @@ const hand = (turn: number, actions: number, more: object = {}) => ({
   handId: 'H',
   street: 'FLOP',
   turn,
-  actions: Array.from({ length: actions }, () => ({})),
+  actions: Array.from({ length: actions }, () => ({ userId: 'ann' })),
   ...more,
 })
 
@@ -110,4 +110,16 @@ test('a replay to one socket changes nothing', () => {
   expect(after({ seq: 4, spectators: [], hand: hand(1, 1) })).toEqual([])
   expect(seen).toHaveLength(1)
   expect(watch.latest('T')).toMatchObject({ version: 5, handId: 'H', seated: new Set(['ann']) })
+})
+
+test('who waits for a table’s news hears each newer state, with how often each user has acted, until it stops', () => {
+  const { watch, after } = watching()
+  const heard: (number | undefined)[] = []
+  const stop = watch.onFacts('T', ({ acted }) => heard.push(acted.get('ann')))
+  after({ seq: 1, hand: hand(3, 1) })
+  after({ seq: 2, hand: hand(4, 2) })
+  after({ seq: 2, hand: hand(4, 2) })
+  stop()
+  after({ seq: 3, hand: hand(3, 3) })
+  expect(heard).toEqual([1, 2])
 })

@@ -8,11 +8,14 @@ import {
   type MessageShape,
 } from '@bufbuild/protobuf'
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js'
-import type { Broker } from '@gw/pubsub'
+import { parseChannel } from '@gw/protocol'
+import type { PublishResult } from '@gw/pubsub'
+import { errorTable, GatewayError } from '../errors.ts'
+import type { BroadcastService } from '../services/broadcast-service.ts'
 import { type PublishRequest, PublisherService } from './gen/gateway/v1/publisher_pb.ts'
 
 export interface PublisherServerOptions {
-  readonly broker: Pick<Broker, 'publish'>
+  readonly broadcast: BroadcastService
   readonly host: string
   readonly port: number
   readonly onPublish?: (result: { readonly channel: string; readonly code: number }) => void
@@ -24,10 +27,7 @@ export interface PublisherServer {
   close(): Promise<void>
 }
 
-const maxPayloadBytes = 65_536
-const maxKeyLength = 128
 const maxChannels = 1000
-const knownChannel = /^(?:lobby|(?:table|chat|user|presence):[^\s]{1,128})$/
 
 class Refusal extends Error {
   readonly code: status
@@ -37,28 +37,9 @@ class Refusal extends Error {
   }
 }
 
-function isMessageObject(payload: Uint8Array): boolean {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload))
-    return typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string'
-  } catch {
-    return false
-  }
-}
-
-function checkPayload(payload: Uint8Array, key: string): void {
-  if (payload.length > maxPayloadBytes)
-    throw new Refusal(status.INVALID_ARGUMENT, `payload_json is over ${maxPayloadBytes} bytes`)
-  if (key.length > maxKeyLength)
-    throw new Refusal(status.INVALID_ARGUMENT, `idempotency_key is over ${maxKeyLength} characters`)
-  if (!isMessageObject(payload))
-    throw new Refusal(status.INVALID_ARGUMENT, 'payload_json must be a JSON object with a string "type"')
-}
-
 function refusalOf(error: unknown): Refusal {
   if (error instanceof Refusal) return error
-  if (error instanceof Error && 'code' in error && error.code === 'unavailable')
-    return new Refusal(status.UNAVAILABLE, error.message)
+  if (error instanceof GatewayError) return new Refusal(errorTable[error.code].grpc, error.message)
   return new Refusal(status.INTERNAL, 'Internal error')
 }
 
@@ -101,28 +82,29 @@ function unary<I extends DescMessage, O extends DescMessage>(
   }
 }
 
+type Message = Pick<PublishRequest, 'channel' | 'payloadJson' | 'idempotencyKey'>
+
 /** Serves `gateway.v1.PublisherService` in plaintext; bind it to a private address. */
 export function createPublisherServer({
-  broker,
+  broadcast,
   host,
   port,
   onPublish,
 }: PublisherServerOptions): PublisherServer {
   const server = new Server({ 'grpc.max_receive_message_length': 1024 * 1024 })
 
-  async function publish({
-    channel,
-    payloadJson,
-    idempotencyKey,
-  }: Pick<PublishRequest, 'channel' | 'payloadJson' | 'idempotencyKey'>) {
+  function send({ channel, payloadJson, idempotencyKey }: Message): Promise<PublishResult> {
+    const options = idempotencyKey === '' ? {} : { idempotencyKey }
+    const named = parseChannel(channel)
+    if (named?.kind === 'user') return broadcast.broadcastToUser(named.id, payloadJson, options)
+    if (named?.kind === 'all') return broadcast.broadcastToAll(payloadJson, options)
+    return broadcast.broadcastToChannel(channel, payloadJson, options)
+  }
+
+  async function publish(message: Message) {
+    const { channel } = message
     try {
-      if (!knownChannel.test(channel))
-        throw new Refusal(status.INVALID_ARGUMENT, `unknown channel: ${channel.slice(0, 64)}`)
-      checkPayload(payloadJson, idempotencyKey)
-      const data = Buffer.from(payloadJson.buffer, payloadJson.byteOffset, payloadJson.byteLength)
-      const { epoch, seq, duplicate } = await broker.publish(channel, data, {
-        ...(idempotencyKey !== '' && { idempotencyKey }),
-      })
+      const { epoch, seq, duplicate } = await send(message)
       onPublish?.({ channel, code: status.OK })
       return { channel, epoch, seq: BigInt(seq), duplicate }
     } catch (error) {

@@ -54,7 +54,10 @@ export interface Joined {
 }
 
 export interface Channels {
-  /** Subscribes; messages wait until `start()`. Throws `unavailable` (retryable), or {@link SubscriptionCapError}. */
+  /**
+   * Subscribes; messages wait until `start()`. Throws `unavailable` (retryable), `invalid_request` for a name that no
+   * channel can have, or {@link SubscriptionCapError}.
+   */
   join(connection: Connection, channel: string, options?: JoinOptions): Promise<Joined>
   /** True when the socket had the channel. */
   leave(connectionId: string, channel: string): boolean
@@ -119,6 +122,8 @@ export function createChannels({ broker, subscriptions, kindOf, ...hooks }: Chan
         })
       } catch (error) {
         if (isNew) subscriptions.unsubscribe(connection.id, channel)
+        const isInvalid = error instanceof Error && 'code' in error && error.code === 'invalid'
+        if (isInvalid) throw new GatewayError('invalid_request', undefined, { cause: error })
         throw new GatewayError('unavailable', undefined, { cause: error, retryAfterMs: 1000 })
       }
       if (connection.state !== 'open' || !subscriptions.has(connection.id, channel)) {

@@ -18,6 +18,8 @@ export interface TableFacts {
   /** Users with a seat. */
   readonly seated: ReadonlySet<string>
   readonly spectators: ReadonlySet<string>
+  /** How often each user has acted in the hand. */
+  readonly acted: ReadonlyMap<string, number>
 }
 
 /** As much of a table's state as facts are made of; both producers' shapes fit (contract §2.5). */
@@ -31,7 +33,7 @@ export interface FactsSource {
         readonly street: string
         readonly turn: number
         readonly endedAt?: string | null | undefined
-        readonly actions: readonly unknown[]
+        readonly actions: readonly { readonly userId?: string | null | undefined }[]
       }
     | null
     | undefined
@@ -51,7 +53,7 @@ const snapshot: z.ZodType<{ readonly tableState: FactsSource }> = z.object({
         street: z.string(),
         turn: z.int(),
         endedAt: z.string().nullish(),
-        actions: z.array(z.unknown()),
+        actions: z.array(z.object({ userId: z.string().nullish() })),
       })
       .nullish(),
     seats: z.array(z.object({ userId: z.string().nullish() })).default([]),
@@ -76,7 +78,14 @@ export function factsOf(state: FactsSource): TableFacts {
     turn: turnOf(state),
     seated: new Set(state.seats.flatMap(({ userId }) => userId ?? [])),
     spectators: new Set(state.spectators.map(({ userId }) => userId)),
+    acted: countBy(state.hand?.actions.flatMap(({ userId }) => userId ?? []) ?? []),
   }
+}
+
+function countBy(userIds: readonly string[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>()
+  for (const userId of userIds) counts.set(userId, (counts.get(userId) ?? 0) + 1)
+  return counts
 }
 
 const parsed = new WeakMap<ChannelMessage, { readonly facts: TableFacts | undefined }>()

@@ -38,6 +38,8 @@ export interface TableWatch {
   begin(state: TableState, position: Position): void
   derivedFrom(message: ChannelMessage): readonly DerivedFrame[]
   latest(tableId: string): TableFacts | undefined
+  /** Calls the listener with newer facts of the table; returns the way to stop. */
+  onFacts(tableId: string, listener: (facts: TableFacts) => void): () => void
   /** The timer for who has just been given this state. */
   timerOf(state: TableState): TimerUpdate | undefined
 }
@@ -79,6 +81,12 @@ function spectatorChanges(
 export function createTableWatch({ onFacts }: TableWatchOptions): TableWatch {
   const tables = new LRUCache<string, Known>({ max: 10_000 })
   const frames = new WeakMap<ChannelMessage, readonly DerivedFrame[]>()
+  const listeners = new Map<string, Set<(facts: TableFacts) => void>>()
+
+  function tell(tableId: string, facts: TableFacts): void {
+    onFacts(tableId, facts)
+    for (const listener of listeners.get(tableId) ?? []) listener(facts)
+  }
 
   return {
     see(message) {
@@ -91,7 +99,7 @@ export function createTableWatch({ onFacts }: TableWatchOptions): TableWatch {
       if (before?.epoch === epoch && seq <= before.seq) return
       if (before?.epoch === epoch && before.isGiven && facts.version <= before.facts.version) {
         tables.set(tableId, { ...before, seq })
-        onFacts(tableId, before.facts)
+        tell(tableId, before.facts)
         return
       }
       const { turn } = facts
@@ -104,7 +112,7 @@ export function createTableWatch({ onFacts }: TableWatchOptions): TableWatch {
       if (before?.epoch === epoch && seq === before.seq + 1)
         messages.push(...spectatorChanges(tableId, before.facts.spectators, facts.spectators))
       if (messages.length > 0) frames.set(message, messages.map(derived))
-      onFacts(tableId, facts)
+      tell(tableId, facts)
     },
     begin(state, { epoch, seq }) {
       const known = tables.get(state.tableId)
@@ -116,6 +124,14 @@ export function createTableWatch({ onFacts }: TableWatchOptions): TableWatch {
     },
     derivedFrom: (message) => frames.get(message) ?? none,
     latest: (tableId) => tables.get(tableId)?.facts,
+    onFacts(tableId, listener) {
+      const own = listeners.get(tableId) ?? new Set()
+      listeners.set(tableId, own.add(listener))
+      return () => {
+        own.delete(listener)
+        if (own.size === 0 && listeners.get(tableId) === own) listeners.delete(tableId)
+      }
+    },
     timerOf(state) {
       const { turn } = factsOf(state)
       if (turn === undefined) return undefined

@@ -1,6 +1,8 @@
 /** From a message's type to its handler, behind the limits. */
 import type { ClientMessage, Feature } from '@gw/protocol'
 import { GatewayError } from '../errors.ts'
+import type { ActionOrder } from './action-order.ts'
+import type { Applied, ApplyOnce, OnceRequest } from './apply-once.ts'
 import type { ClientSession, Reply } from './client-session.ts'
 import type { ChatHandlers } from './handlers/chat.ts'
 import type { LobbyHandlers } from './handlers/lobby.ts'
@@ -30,6 +32,8 @@ export interface DispatchOptions {
   readonly typing: TypingHandlers
   readonly presence: PresenceHandlers
   readonly limit: Limit
+  readonly once: ApplyOnce
+  readonly actionOrder: ActionOrder
 }
 
 function limitKind(message: Request): LimitKind {
@@ -54,8 +58,16 @@ function featureOf({ type }: Request): Feature | undefined {
     : undefined
 }
 
+/** A repeat is marked where its answer is an `Ack`. */
+function replyOf({ id }: OnceRequest, session: ClientSession, { answer, duplicate }: Applied): Reply {
+  if (answer !== null) return answer
+  return duplicate && id !== undefined && session.features.has('acks')
+    ? { type: 'Ack', id, duplicate }
+    : undefined
+}
+
 export function createDispatch(handlers: DispatchOptions): Dispatch {
-  const { table, lobby, chat, typing, presence, limit } = handlers
+  const { table, lobby, chat, typing, presence, limit, once, actionOrder } = handlers
 
   async function handle(message: Request, session: ClientSession): Promise<Reply> {
     switch (message.type) {
@@ -65,11 +77,21 @@ export function createDispatch(handlers: DispatchOptions): Dispatch {
       case 'UnsubscribeTable':
         return table.unsubscribe(message, session)
       case 'JoinSeat':
-        return table.joinSeat(message, session)
+        return replyOf(message, session, await once(message, session, () => table.joinSeat(message, session)))
       case 'LeaveTable':
-        return table.leaveTable(message, session)
+        return replyOf(
+          message,
+          session,
+          await once(message, session, () => table.leaveTable(message, session)),
+        )
       case 'Action':
-        return table.act(message, session)
+        return replyOf(
+          message,
+          session,
+          await actionOrder(message, session, () =>
+            once(message, session, () => table.act(message, session)),
+          ),
+        )
       case 'SubscribeChat':
         return chat.subscribe(message, session)
       case 'UnsubscribeChat':

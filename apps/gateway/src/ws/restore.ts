@@ -3,7 +3,14 @@
  *
  *   Welcome ▶ all channels at once: authorise, join, fetch ▶ Resumed ▶ missed messages or a snapshot, channel by channel ▶ live
  */
-import { type ErrorCode, lobbyChannel, parseChannel, type Position, type ResumedChannel } from '@gw/protocol'
+import {
+  type ErrorCode,
+  lobbyChannel,
+  parseChannel,
+  type Position,
+  type ResumedChannel,
+  userChannel,
+} from '@gw/protocol'
 import type { ClientSession } from './client-session.ts'
 import { wireCodeOf } from './error-replies.ts'
 
@@ -29,16 +36,20 @@ export interface RestoreOptions {
     readonly chat: ResumeChannel
     readonly lobby: ResumeChannel
     readonly presence: ResumeChannel
+    /** `all`, and the user's own channel, by its whole name. */
+    readonly standing: ResumeChannel
   }
   /** Sends the lobby to a connection that starts without it; not awaited, failures are its own to report. */
   readonly startLobby: (session: ClientSession) => void
+  /** Joins what every connection has and `resume` did not bring back, from where the client stated; not awaited either. */
+  readonly startStanding: (session: ClientSession, resume: Readonly<Record<string, Position>>) => void
 }
 
 function refused(error: ErrorCode): Restored {
   return { result: { recovered: false, error }, follow() {} }
 }
 
-export function createRestore({ resume: resumers, startLobby }: RestoreOptions): Restore {
+export function createRestore({ resume: resumers, startLobby, startStanding }: RestoreOptions): Restore {
   async function restoreOne(channel: string, since: Position, session: ClientSession): Promise<Restored> {
     const named = parseChannel(channel)
     try {
@@ -49,8 +60,12 @@ export function createRestore({ resume: resumers, startLobby }: RestoreOptions):
         case 'presence':
           return await resumers[named.kind](named.id, since, session)
         case 'user':
+          if (channel !== userChannel(session.userId)) return refused('forbidden')
+          return await resumers.standing(channel, since, session)
+        case 'all':
+          return await resumers.standing(channel, since, session)
         case undefined:
-          return refused(named && named.id !== session.userId ? 'forbidden' : 'not_found')
+          return refused('not_found')
       }
     } catch (error) {
       return refused(wireCodeOf(error))
@@ -58,7 +73,10 @@ export function createRestore({ resume: resumers, startLobby }: RestoreOptions):
   }
 
   return async (resume, session) => {
-    if (resume === undefined) return startLobby(session)
+    if (resume === undefined) {
+      startLobby(session)
+      return startStanding(session, {})
+    }
     const restored = await Promise.all(
       Object.entries(resume).map(
         async ([channel, since]) => [channel, await restoreOne(channel, since, session)] as const,
@@ -68,5 +86,6 @@ export function createRestore({ resume: resumers, startLobby }: RestoreOptions):
     session.send({ type: 'Resumed', channels })
     for (const [, { follow }] of restored) follow()
     if (!Object.hasOwn(resume, lobbyChannel)) startLobby(session)
+    startStanding(session, resume)
   }
 }

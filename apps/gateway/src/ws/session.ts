@@ -202,7 +202,7 @@ export function createSession(options: SessionOptions): Session {
     options.onRenewed(next)
     watchToken(next.identity, next.features.size > 0)
     send(welcomeOf(next, options, asked.id))
-    if (asked.resume) await options.restore(asked.resume, next)
+    await options.restore(asked.resume, next)
     return 'answered'
   }
 

@@ -22,6 +22,8 @@ const demoPorts = z.object({
   }),
 })
 
+const recordedCalls = z.object({ calls: z.array(z.object({ request: z.unknown() })) })
+
 const gatewayPorts = z.object({
   port: z.int(),
   metricsPort: z.int(),
@@ -40,6 +42,8 @@ export interface Demo extends AsyncDisposable {
     readonly [option: string]: unknown
   }): Promise<void>
   clearFaults(): Promise<void>
+  /** The newest calls that a service saw of one method, oldest first. */
+  calls(service: string, method: string): Promise<readonly { readonly request: unknown }[]>
 }
 
 export interface GatewayProcess extends AsyncDisposable {
@@ -103,6 +107,11 @@ export async function startDemo(env: Readonly<Record<string, string>> = {}): Pro
         }),
       ),
     clearFaults: () => check(fetch(faults, { method: 'DELETE' })),
+    async calls(service, method) {
+      const query = new URLSearchParams({ service, method })
+      const response = await fetch(`http://127.0.0.1:${ports.control}/calls?${query.toString()}`)
+      return recordedCalls.parse(await response.json()).calls
+    },
     [Symbol.asyncDispose]: () => process[Symbol.asyncDispose](),
   }
 }

@@ -5,6 +5,7 @@ import type { Backends } from '../../grpc/backends.ts'
 import type { Channels, Joined } from '../../services/channels.ts'
 import { summaryView } from '../../services/table-view.ts'
 import type { ClientSession, Reply } from '../client-session.ts'
+import { keepTrying } from '../keep-trying.ts'
 import type { ResumeChannel } from '../restore.ts'
 
 export interface LobbyHandlersOptions {
@@ -23,6 +24,8 @@ export interface LobbyHandlers {
 
 export function createLobbyHandlers({ game, channels, onError }: LobbyHandlersOptions): LobbyHandlers {
   const started = new WeakSet<Connection>()
+  /** Since it began it was not told to leave. */
+  const wanting = new WeakSet<Connection>()
   let listing: Promise<LobbyTablesUpdated['tables']> | undefined
 
   /** Those who ask while a question is under way share its answer. */
@@ -72,7 +75,12 @@ export function createLobbyHandlers({ game, channels, onError }: LobbyHandlersOp
     start(session) {
       if (started.has(session.connection)) return
       started.add(session.connection)
-      subscribe(session).catch((error: unknown) => onError(error, session))
+      wanting.add(session.connection)
+      void keepTrying({
+        attempt: () => subscribe(session),
+        isWanted: () => session.connection.state === 'open' && wanting.has(session.connection),
+        onError: (error) => onError(error, session),
+      })
     },
     async resume(_id, since, session) {
       started.add(session.connection)
@@ -98,6 +106,7 @@ export function createLobbyHandlers({ game, channels, onError }: LobbyHandlersOp
     },
     unsubscribe(session) {
       started.add(session.connection)
+      wanting.delete(session.connection)
       channels.leave(session.connectionId, lobbyChannel)
       return undefined
     },

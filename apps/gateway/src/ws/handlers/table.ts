@@ -14,6 +14,7 @@ import {
   type UnsubscribeTable,
 } from '@gw/protocol'
 import { GatewayError } from '../../errors.ts'
+import type { KeptAnswer } from '../../services/answer-store.ts'
 import type { Backends } from '../../grpc/backends.ts'
 import type { ChannelPosition, Channels, Joined } from '../../services/channels.ts'
 import type { Spectators } from '../../services/spectators.ts'
@@ -38,9 +39,9 @@ export interface TableHandlers {
   subscribe(message: SubscribeTable | ResyncTable, session: ClientSession): Promise<Reply>
   readonly resume: ResumeChannel
   unsubscribe(message: UnsubscribeTable, session: ClientSession): Reply
-  joinSeat(message: JoinSeat, session: ClientSession): Promise<Reply>
-  leaveTable(message: LeaveTable, session: ClientSession): Promise<Reply>
-  act(message: Action, session: ClientSession): Promise<Reply>
+  joinSeat(message: JoinSeat, session: ClientSession): Promise<KeptAnswer>
+  leaveTable(message: LeaveTable, session: ClientSession): Promise<KeptAnswer>
+  act(message: Action, session: ClientSession): Promise<KeptAnswer>
 }
 
 /** A client's `id` makes the backend's key: a repeat after a reconnect, by any instance, is applied once. */
@@ -218,7 +219,7 @@ export function createTableHandlers({
         idempotencyKey: keyFor(session, message),
       })
       return ok
-        ? undefined
+        ? null
         : { type: 'Error', code: 'refused', message: error, tableId: message.tableId, retryable: false }
     },
 
@@ -230,13 +231,13 @@ export function createTableHandlers({
         idempotencyKey: keyFor(session, message),
       })
       // Leaving where one isn't seated happens whenever a kick and a leave cross: no reason to turn today's client red.
-      if (ok || (error === 'PLAYER_NOT_AT_TABLE' && message.id === undefined)) return undefined
+      if (ok || (error === 'PLAYER_NOT_AT_TABLE' && message.id === undefined)) return null
       return { type: 'Error', code: 'refused', message: error, tableId, retryable: false }
     },
 
     async act(message, session) {
       const { tableId, action, amount } = message
-      const result = (reason: string): Reply => ({
+      const result = (reason: string): KeptAnswer => ({
         type: 'ActionResult',
         tableId,
         accepted: reason === '',

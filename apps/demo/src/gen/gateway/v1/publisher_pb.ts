@@ -19,7 +19,7 @@ export const file_gateway_v1_publisher: GenFile = /*@__PURE__*/
  */
 export type PublishRequest = Message<"gateway.v1.PublishRequest"> & {
   /**
-   * `table:ID`, `chat:ID`, `lobby`, `user:ID` or `presence:ID`.
+   * `table:ID`, `chat:ID`, `lobby`, `presence:ID`; `user:ID` reaches all sockets of a user, `all` those of everybody.
    *
    * @generated from field: string channel = 1;
    */
