@@ -26,14 +26,19 @@ const list = (fallback: readonly string[]) =>
 const hostPort = (fallback: string) =>
   z
     .string()
-    .regex(/^(?:[a-z][a-z0-9+.-]*:\/\/)?[^\s/:]+:\d{1,5}\/?$/i, 'must be host:port')
+    .regex(
+      /^(?:(?:[a-z][a-z0-9+.-]*:\/\/)?[^\s/:,]+:\d{1,5}\/?|dns:\/\/\/[^\s/:,]+:\d{1,5}|ipv[46]:[^\s/]+)$/i,
+      'must be host:port, dns:///host:port or ipv4:address:port,…',
+    )
     .default(fallback)
-const httpUrl = (fallback: string) =>
-  z
-    .string()
-    .transform((text) => (/^https?:\/\//i.test(text) ? text : `http://${text}`))
-    .refine((text) => URL.canParse(text), 'must be a URL or host:port')
-    .default(fallback)
+const someHttpUrl = z
+  .string()
+  .transform((text) => (/^https?:\/\//i.test(text) ? text : `http://${text}`))
+  .refine((text) => URL.canParse(text) && new URL(text).pathname === '/', 'must be an origin or host:port')
+  .transform((text) => new URL(text).origin)
+const httpUrl = (fallback: string) => someHttpUrl.default(fallback)
+const optionalHttpUrl = someHttpUrl.optional()
+const file = z.string().min(1).optional()
 const origin = z
   .string()
   .refine((text) => text === '*' || (URL.canParse(text) && new URL(text).origin === text), {
@@ -110,7 +115,9 @@ const schema = z.object({
       'Keycloak, for tokens with `kid`. Default `http://localhost:8080` when no secret and no public key is set.',
     ),
   KEYCLOAK_REALM: z.string().min(1).default('poker-local').describe('Keycloak realm.'),
-  GAME_SERVICE_URL: hostPort('localhost:50053').describe('Game, gRPC.'),
+  GAME_SERVICE_URL: hostPort('localhost:50053').describe(
+    'Game, gRPC: `host:port`; `dns:///host:port` spreads calls over all addresses of the name.',
+  ),
   PLAYER_SERVICE_URL: hostPort('localhost:50052').describe('Player, gRPC.'),
   BALANCE_SERVICE_URL: hostPort('localhost:50051').describe(
     'Balance, gRPC. Kept for compatibility: the gateway calls none of its RPCs.',
@@ -120,8 +127,40 @@ const schema = z.object({
   BALANCE_SERVICE_HTTP_URL: httpUrl('http://localhost:3002').describe(
     'Balance, HTTP: target of `/api/accounts*`. The scheme may be left out.',
   ),
+  GAME_SERVICE_HTTP_URL: optionalHttpUrl.describe(
+    'Game, HTTP. When set, `/api/tables*` is proxied to it instead of being answered over gRPC.',
+  ),
+  PLAYER_SERVICE_HTTP_URL: optionalHttpUrl.describe(
+    'Player, HTTP. When set, `/api/me*`, `/api/profile*`, `/api/friends*` and `/api/nicknames` are proxied to it.',
+  ),
+  EVENT_SERVICE_HTTP_URL: optionalHttpUrl.describe('Event, HTTP. When set, `/api/audit*` is proxied to it.'),
+  BACKEND_TLS: flag(false).describe('TLS to the gRPC services. An HTTP service says `https://` in its URL.'),
+  BACKEND_TLS_CA_FILE: file.describe(
+    'PEM file of the authorities that vouch for backends, gRPC and HTTP. Default: the system’s.',
+  ),
+  BACKEND_TLS_CERT_FILE: file.describe(
+    'PEM file of the certificate that the gateway shows to backends (mTLS).',
+  ),
+  BACKEND_TLS_KEY_FILE: file.describe('PEM file of that certificate’s key.'),
+  BACKEND_TLS_SERVER_NAME: z
+    .string()
+    .min(1)
+    .max(253)
+    .optional()
+    .describe('Name that backends’ certificates carry, where it is not the host of the address.'),
   GRPC_CLIENT_TIMEOUT_MS: durationMs(2000).describe('Deadline of a gRPC call.'),
+  REQUEST_BUDGET_MS: durationMs(5000).describe(
+    'Time that all backend calls of one HTTP request share; a client shortens its own by `X-Request-Timeout-Ms`.',
+  ),
   PROXY_TIMEOUT_MS: durationMs(10_000).describe('Deadline of a proxied request, to its last byte.'),
+  PROXY_MAX_BODY_BYTES: bytes(10_485_760).describe('Largest body of a proxied request.'),
+  HTTP_HEADERS_TIMEOUT_MS: z.coerce
+    .number()
+    .int()
+    .min(500)
+    .max(30_000)
+    .default(5000)
+    .describe('Time from a connection to the last header of a request or handshake.'),
   CORS_ORIGIN: list(['http://localhost:3000'])
     .pipe(z.array(origin).min(1))
     .describe(
@@ -157,6 +196,11 @@ const schema = z.object({
   ),
   MAX_CONNECTIONS: count(20_000).describe('Sockets of this instance.'),
   MAX_CONNECTIONS_PER_ADDRESS: count(200).describe('Sockets of one client address on this instance.'),
+  MAX_UNAUTHENTICATED: count(2000).describe('Sockets of this instance that have not authenticated yet.'),
+  WS_ACCEPTS_PER_SECOND: count(2000).describe('New sockets per second; more are refused with 503.'),
+  WS_ACCEPTS_PER_SECOND_PER_ADDRESS: count(200).describe(
+    'New sockets per second of one client address; at once, `MAX_CONNECTIONS_PER_ADDRESS`.',
+  ),
   MAX_CONNECTIONS_PER_USER: count(20).describe('Sockets of one user on this instance.'),
   VAPID_PUBLIC_KEY: z.string().min(1).optional().describe('Web push public key handed to browsers.'),
   LOG_LEVEL: z
@@ -206,6 +250,8 @@ export function loadConfig(env: Environment): Config {
     problems.push(
       `${env['JWT_HS256_SECRET']?.trim() ? 'JWT_HS256_SECRET' : 'JWT_SECRET'}: must be at least 32 bytes (openssl rand -base64 48)`,
     )
+  if (Boolean(env['BACKEND_TLS_CERT_FILE']?.trim()) !== Boolean(env['BACKEND_TLS_KEY_FILE']?.trim()))
+    problems.push('BACKEND_TLS_CERT_FILE: needs BACKEND_TLS_KEY_FILE, and the other way round')
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(parsed.data)
 }

@@ -49,17 +49,39 @@ export const errorTable = {
 /** The closed union of the gateway's own error codes. */
 export type ErrorCode = keyof typeof errorTable
 
+/**
+ * Whose failure a 5xx is, told as `X-Gateway-Reason`: the backend was too late, is away, broke off or gave rubbish; or
+ * the gateway held the call back, since the backend is ill (`breaker_open`) or has all the calls it may have; or the
+ * request's own time was spent, which says nothing of the backend; or the client's body did not come in time.
+ */
+export type FailureReason =
+  | 'upstream_timeout'
+  | 'upstream_unavailable'
+  | 'upstream_failed'
+  | 'breaker_open'
+  | 'upstream_busy'
+  | 'budget_spent'
+  | 'client_too_slow'
+
+export interface GatewayErrorOptions {
+  readonly cause?: unknown
+  /** Seconds or milliseconds belong to the wire; here it is milliseconds. */
+  readonly retryAfterMs?: number
+  readonly reason?: FailureReason
+}
+
 /** A refusal or failure on its way to a client; `message` is safe to show. */
 export class GatewayError extends Error {
   readonly code: ErrorCode
-  /** Seconds or milliseconds belong to the wire; here it is milliseconds. */
   readonly retryAfterMs: number | undefined
+  readonly reason: FailureReason | undefined
 
-  constructor(code: ErrorCode, message?: string, options: { cause?: unknown; retryAfterMs?: number } = {}) {
+  constructor(code: ErrorCode, message?: string, options: GatewayErrorOptions = {}) {
     super(message ?? errorTable[code].message, 'cause' in options ? { cause: options.cause } : undefined)
     this.name = 'GatewayError'
     this.code = code
     this.retryAfterMs = options.retryAfterMs
+    this.reason = options.reason
   }
 }
 

@@ -19,8 +19,10 @@ import { RedisRateLimitStore } from '@gw/ratelimit/redis'
 import { createSocketLimiter, type SocketLimiter } from '@gw/ratelimit/ws'
 import { closeCodes } from '@gw/protocol'
 import type { RequestHandler, Request } from 'express'
+import { LRUCache } from 'lru-cache'
 import type { Config } from './config.ts'
 import { GatewayError } from './errors.ts'
+import { answerIds } from './http/send-error.ts'
 import type { RedisClients } from './redis.ts'
 import type { ClientSession } from './ws/client-session.ts'
 import { type Limit, type LimitKind, limitKinds } from './ws/dispatch.ts'
@@ -43,6 +45,8 @@ export interface Limits {
   /** Refuses an address with too many failed logins, before any signature is verified. */
   readonly beforeAuth: RequestHandler
   readonly countFailedLogin: (address: string) => void
+  /** Whether an address has too many failed logins; known without asking. */
+  readonly isBlocked: (address: string) => boolean
   readonly afterAuth: RequestHandler
   readonly socket: Limit
   close(): void
@@ -94,7 +98,15 @@ export function createLimits({ config, redis, addressOf, liveInstances, onEvent 
     onEvent,
   })
   const failedLogins = (address: string) => [{ policy: 'failed_logins', key: addressKey(address) }]
+  /** Until when, for who may not wait for an answer: the admission of sockets. */
+  const blockedUntilMs = new LRUCache<string, number>({ max: 10_000 })
   const perSocket = new WeakMap<Connection, SocketLimiter>()
+
+  async function noteFailedLogin(address: string): Promise<void> {
+    await logins.increment(failedLogins(address))
+    const { allowed, retryAfterMs } = await logins.check(failedLogins(address))
+    if (!allowed) blockedUntilMs.set(address, performance.now() + retryAfterMs)
+  }
 
   function limiterOf(session: ClientSession): SocketLimiter {
     const known = perSocket.get(session.connection)
@@ -119,10 +131,13 @@ export function createLimits({ config, redis, addressOf, liveInstances, onEvent 
       }, next)
     },
     countFailedLogin(address) {
-      void logins.increment(failedLogins(address))
+      // Rejected only when the limiter is closed: the process is going.
+      noteFailedLogin(address).catch(() => {})
     },
+    isBlocked: (address) => (blockedUntilMs.get(address) ?? 0) > performance.now(),
     afterAuth: rateLimit<Request>({
       limiter: http,
+      traceId: () => answerIds().traceId,
       keys: (request) => [
         ...(request.auth ? [{ policy: 'http_user', key: userKey(request.auth.subject) }] : []),
         { policy: 'http_ip', key: addressKey(addressOf(request)) },

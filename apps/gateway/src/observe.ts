@@ -29,7 +29,7 @@ export interface Observer {
   readonly onBreaker: (service: string, state: BreakerState) => void
   readonly onRetry: (service: string) => void
   readonly onReconnect: (service: string) => void
-  readonly onProxied: (result: { readonly code: string; readonly seconds: number }) => void
+  readonly onProxied: (service: string, result: { readonly code: string; readonly seconds: number }) => void
   readonly onRedis: (state: 'up' | 'down', error?: unknown) => void
   readonly onSessionEvent: (result: SessionEventResult) => void
   readonly onFailure: (msg: string, error: unknown, context?: Readonly<Record<string, unknown>>) => void
@@ -169,9 +169,10 @@ export function createObserver({
     onReconnect(service) {
       logger.warn('backend_reconnected', { backend: service })
     },
-    onProxied({ code, seconds }) {
-      metrics.upstreamRequests.inc({ service: 'balance.http', method: 'proxy', code })
-      metrics.upstreamRequestDuration.observe({ service: 'balance.http' }, seconds)
+    onProxied(backend, { code, seconds }) {
+      const service = `${backend}.http`
+      metrics.upstreamRequests.inc({ service, method: 'proxy', code })
+      metrics.upstreamRequestDuration.observe({ service }, seconds)
     },
     onRedis(state, error) {
       metrics.redisUp.set(state === 'up' ? 1 : 0)

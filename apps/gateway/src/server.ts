@@ -5,7 +5,7 @@
  *   stop:  not ready ▶ no new sockets ▶ sockets told to come back (1012) ▶ requests in flight ▶ events flushed ▶ clients
  */
 import { setTimeout as pause } from 'node:timers/promises'
-import { createTokenVerifier, isRevokedBy } from '@gw/auth'
+import { createTokenVerifier, isRevokedBy, tokenRefusals } from '@gw/auth'
 import { logoutHandler } from '@gw/auth/express'
 import { RedisRevocationStore } from '@gw/auth/redis'
 import { createChat, MemoryChatStore } from '@gw/chat'
@@ -20,11 +20,14 @@ import { rateLimitRedisOptions } from '@gw/ratelimit/redis'
 import { chatChannel, closeCodes, limits as wireLimits, parseChannel, tableChannel } from '@gw/protocol'
 import { createAdmin } from './admin/create-admin.ts'
 import type { ServiceState } from './admin/instance-report.ts'
+import { readBackendTls } from './backend-tls.ts'
 import type { Config } from './config.ts'
+import { createBackendGuard } from './grpc/backend-guard.ts'
 import { createBackends } from './grpc/backends.ts'
 import { createPublisherServer } from './grpc/publisher-server.ts'
 import { createHttpApp } from './http/app.ts'
-import { createProxy, createProxyDispatcher } from './http/proxy.ts'
+import { createProxies } from './http/proxies.ts'
+import { createProxyDispatcher } from './http/proxy-dispatcher.ts'
 import { auditRoutes } from './http/routes/audit.ts'
 import { moderationRoutes } from './http/routes/moderation.ts'
 import { profileRoutes } from './http/routes/profile.ts'
@@ -62,6 +65,14 @@ import { createRestore } from './ws/restore.ts'
 import { createStandingChannels } from './ws/standing-channels.ts'
 import { createSilence } from './ws/silence.ts'
 import { createSockets } from './ws/sockets.ts'
+
+/** TCP connections for requests, beside those that sockets may have. */
+const requestConnections = 10_000
+
+/** Refusals of a socket that count as failed logins of its address: the token's fault, not ours, and not silence. */
+const failedLogins: ReadonlySet<string> = new Set(
+  tokenRefusals.filter((reason) => !reason.endsWith('_unavailable')),
+)
 
 /** Channels of one socket: the lobby, tables with their chats, and people. */
 const maxChannelsPerConnection = 500
@@ -138,7 +149,9 @@ export function createGateway(options: GatewayOptions): Gateway {
     liveInstances: () => whereabouts.connections.instanceCount,
     onEvent: observer.onLimit,
   })
+  const tls = readBackendTls(config)
   const backends = createBackends({
+    ...(config.BACKEND_TLS && { tls }),
     addresses: {
       game: config.GAME_SERVICE_URL,
       player: config.PLAYER_SERVICE_URL,
@@ -283,7 +296,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     startStanding: standing.start,
   })
 
-  const proxyDispatcher = createProxyDispatcher(config.PROXY_TIMEOUT_MS)
+  const proxyDispatcher = createProxyDispatcher({ timeoutMs: config.PROXY_TIMEOUT_MS, tls })
   const readiness: Readiness = {
     notReadyReason() {
       if (state !== 'serving') return 'draining'
@@ -305,13 +318,18 @@ export function createGateway(options: GatewayOptions): Gateway {
     context: requestContext({ logger, metrics }),
     limitBeforeAuth: limits.beforeAuth,
     limitAfterAuth: limits.afterAuth,
-    accountsProxy: createProxy({
-      target: config.BALANCE_SERVICE_HTTP_URL,
-      timeoutMs: config.PROXY_TIMEOUT_MS,
+    proxies: createProxies({
+      config,
       dispatcher: proxyDispatcher,
+      guardOf: (service) =>
+        createBackendGuard({
+          onState: (state) => observer.onBreaker(`${service}.http`, state),
+          onRetry: () => observer.onRetry(`${service}.http`),
+        }),
       headers: traceMetadata,
       onResult: observer.onProxied,
     }),
+    budgetMs: config.REQUEST_BUDGET_MS,
     routes: [
       ...tableRoutes({
         game: backends.game,
@@ -327,7 +345,11 @@ export function createGateway(options: GatewayOptions): Gateway {
       ...pushRoutes({ notify: backends.notify, vapidPublicKey: config.VAPID_PUBLIC_KEY }),
     ],
   })
-  const server = createHttpServer(app)
+  const server = createHttpServer(app, {
+    headersTimeoutMs: config.HTTP_HEADERS_TIMEOUT_MS,
+    requestTimeoutMs: Math.max(30_000, config.PROXY_TIMEOUT_MS),
+    maxConnections: config.MAX_CONNECTIONS + requestConnections,
+  })
 
   function onReady(session: ClientSession): void {
     const { connectionId, userId, clientType } = session
@@ -372,16 +394,22 @@ export function createGateway(options: GatewayOptions): Gateway {
       maxPayloadBytes: config.WS_MAX_PAYLOAD_BYTES,
       maxConnections: config.MAX_CONNECTIONS,
       maxPerAddress: config.MAX_CONNECTIONS_PER_ADDRESS,
+      maxUnauthenticated: config.MAX_UNAUTHENTICATED,
+      acceptsPerSecond: config.WS_ACCEPTS_PER_SECOND,
+      acceptsPerSecondPerAddress: config.WS_ACCEPTS_PER_SECOND_PER_ADDRESS,
     },
     allowedOrigins: config.CORS_ORIGIN,
     queryToken: config.WS_QUERY_TOKEN_AUTH,
     isDraining: () => state !== 'serving',
+    isBlocked: limits.isBlocked,
     onReady,
     restore,
     onGone,
     onEvent(event) {
       observer.onSession(event)
       admin?.onSession(event)
+      if (event.type === 'auth_refused' && failedLogins.has(event.reason))
+        limits.countFailedLogin(event.address)
     },
     onRefused: observer.onUpgradeRefused,
     onError: (error, connectionId) => observer.onFailure('connection_error', error, { connectionId }),

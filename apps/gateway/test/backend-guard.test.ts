@@ -8,7 +8,7 @@ function calling<T>(run: () => Promise<T>, idempotent = false): GuardedCall<T> {
   return { run, idempotent, deadlineAtMs: soon() }
 }
 
-const ill = () => Promise.reject(new GatewayError('timeout'))
+const ill = () => Promise.reject(new GatewayError('timeout', undefined, { reason: 'upstream_timeout' }))
 
 test('five failures in a row open the breaker: calls are refused at once, with a retry time; later one call closes it', async () => {
   const states: BreakerState[] = []
@@ -20,7 +20,11 @@ test('five failures in a row open the breaker: calls are refused at once, with a
     reached = true
     return Promise.resolve('well')
   })
-  await expect(guard.call(probe)).rejects.toMatchObject({ code: 'unavailable', retryAfterMs: 30 })
+  await expect(guard.call(probe)).rejects.toMatchObject({
+    code: 'unavailable',
+    retryAfterMs: 30,
+    reason: 'breaker_open',
+  })
   expect(reached).toBe(false)
   await expect.poll(() => guard.call(probe).catch(() => 'refused')).toBe('well')
   expect(guard.state).toBe('closed')
@@ -35,6 +39,14 @@ test('a refusal is an answer: it never opens the breaker, and ends a row of fail
   for (let at = 0; at < 4; at++) await guard.call(calling(ill)).catch(() => {})
   await guard.call(calling(refusal)).catch(() => {})
   for (let at = 0; at < 4; at++) await guard.call(calling(ill)).catch(() => {})
+  expect(guard.state).toBe('closed')
+})
+
+test('a request whose own time was too short never opens the breaker: a hasty client must not shut others out', async () => {
+  const guard = createBackendGuard()
+  const hasty = () => Promise.reject(new GatewayError('timeout', undefined, { reason: 'budget_spent' }))
+  for (let at = 0; at < 50; at++)
+    await expect(guard.call(calling(hasty))).rejects.toMatchObject({ reason: 'budget_spent' })
   expect(guard.state).toBe('closed')
 })
 

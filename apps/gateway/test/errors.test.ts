@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { status } from '@grpc/grpc-js'
 import { errorCodes } from '@gw/protocol'
 import { expect, test } from 'vitest'
@@ -31,6 +32,14 @@ test('every gRPC status has one HTTP status, as google.rpc.Code maps them', () =
 
 test('every code of the table is a word of the wire', () => {
   for (const code of Object.keys(errorTable)) expect(errorCodes).toContain(code)
+})
+
+test('docs/http.md has the table as it is', () => {
+  const docs = readFileSync(new URL('../../../docs/http.md', import.meta.url), 'utf8')
+  const rows = [...docs.matchAll(/^\| `(\w+)` +\| (\d{3}) +\| (\w+) +\| (yes|no) +\|$/gm)]
+  expect(rows.map(([, code, http, grpc, retry]) => [code, Number(http), grpc, retry === 'yes'])).toEqual(
+    Object.entries(errorTable).map(([code, row]) => [code, row.http, status[row.grpc], row.retryable]),
+  )
 })
 
 test('what a retry can cure is marked, and only that', () => {

@@ -265,7 +265,12 @@ test('HTTP: tables, state and profile over gRPC; accounts through the proxy; err
   const missing = await gateway.fetch('/api/tables')
   expect([missing.status, await missing.json()]).toEqual([
     401,
-    { code: 'auth_denied', message: 'Missing bearer token' },
+    {
+      error: 'Missing bearer token',
+      code: 'auth_denied',
+      message: 'Missing bearer token',
+      requestId: expect.any(String),
+    },
   ])
   const unknown = await gateway.fetch('/api/tables/none', { userId: 'e2e-hal' })
   expect([unknown.status, await unknown.json()]).toEqual([

@@ -1,6 +1,4 @@
 /** What a hostile peer sends: each gets a plain answer or a closed connection, and nobody else notices. */
-import { once } from 'node:events'
-import { connect } from 'node:net'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import {
   backendsOf,
@@ -11,6 +9,7 @@ import {
   tokenOf,
 } from './harness/platform.ts'
 import { connectPlayer, type Player } from './harness/player.ts'
+import { raw as rawTo, statuses } from './harness/raw-http.ts'
 
 let demo: Demo
 let gateway: GatewayProcess
@@ -44,19 +43,7 @@ afterEach(async () => {
 
 const auth = () => `Authorization: Bearer ${tokenOf('hostile')}\r\n`
 
-/** Sends the bytes, reads until the server ends the connection. */
-async function raw(bytes: string | Buffer): Promise<string> {
-  const socket = connect(Number(new URL(gateway.url).port), '127.0.0.1')
-  const chunks: Buffer[] = []
-  socket.on('data', (chunk) => chunks.push(chunk))
-  socket.on('error', () => {})
-  socket.write(bytes)
-  await once(socket, 'close')
-  return Buffer.concat(chunks).toString('latin1')
-}
-
-const statuses = (answer: string): readonly string[] =>
-  [...answer.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => status ?? '')
+const raw = (bytes: string | Buffer): Promise<string> => rawTo(bytes, { url: gateway.url })
 
 /** A second request behind the first: must never be served. */
 const smuggled = 'GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'

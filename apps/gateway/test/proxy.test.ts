@@ -9,7 +9,9 @@ import {
 import type { Identity } from '@gw/auth'
 import express from 'express'
 import { expect, test } from 'vitest'
-import { createProxy, createProxyDispatcher } from '../src/http/proxy.ts'
+import { createBackendGuard } from '../src/grpc/backend-guard.ts'
+import { createProxy, type ProxyOptions } from '../src/http/proxy.ts'
+import { createProxyDispatcher } from '../src/http/proxy-dispatcher.ts'
 import { listening } from './harness/listening.ts'
 
 const identity: Identity = {
@@ -25,17 +27,29 @@ interface Rig extends AsyncDisposable {
   readonly results: readonly string[]
 }
 
-async function proxyTo(backend: RequestListener | string, timeoutMs = 1000): Promise<Rig> {
+async function proxyTo(
+  backend: RequestListener | string,
+  { timeoutMs = 1000, ...options }: Partial<ProxyOptions> = {},
+): Promise<Rig> {
   const upstream = typeof backend === 'string' ? undefined : await listening(createServer(backend))
   const target = typeof backend === 'string' ? backend : (upstream?.url ?? '')
-  const dispatcher = createProxyDispatcher(timeoutMs)
+  const dispatcher = createProxyDispatcher({ timeoutMs })
   const results: string[] = []
   const app = express()
   app.use((req, _res, next) => {
     req.auth = identity
     next()
   })
-  app.use(createProxy({ target, timeoutMs, dispatcher, onResult: ({ code }) => results.push(code) }))
+  app.use(
+    createProxy({
+      target,
+      timeoutMs,
+      dispatcher,
+      guard: createBackendGuard(),
+      onResult: ({ code }) => results.push(code),
+      ...options,
+    }),
+  )
   const front = await listening(createServer(app))
   return {
     url: front.url,
@@ -120,7 +134,7 @@ test('hop-by-hop headers end here, both ways', async () => {
 })
 
 test('a backend that says nothing is 504, one that is away 503, one that breaks off 502, each with its reason', async () => {
-  await using hung = await proxyTo(() => {}, 100)
+  await using hung = await proxyTo(() => {}, { timeoutMs: 100 })
   const late = await fetch(hung.url)
   expect([late.status, late.headers.get('x-gateway-reason'), late.headers.get('retry-after')]).toEqual([
     504,
@@ -137,7 +151,7 @@ test('a backend that says nothing is 504, one that is away 503, one that breaks 
   await refused.text()
 
   await using broken = await proxyTo((req) => req.socket.destroy())
-  const cut = await fetch(broken.url)
+  const cut = await fetch(broken.url, { method: 'POST', body: 'x' })
   expect([cut.status, await cut.json()]).toEqual([
     502,
     expect.objectContaining({ error: 'Proxy error', code: 'bad_gateway' }),
@@ -164,24 +178,27 @@ test('a large answer is streamed: the backend waits for a client that doesn’t 
   const total = 64 * 1024 * 1024
   let written = 0
   const { promise: stalled, resolve: stall } = Promise.withResolvers<void>()
-  await using rig = await proxyTo((_req, res) => {
-    const chunk = Buffer.alloc(64 * 1024)
-    const more = (): void => {
-      while (written < total) {
-        written += chunk.length
-        if (!res.write(chunk)) {
-          res.once('drain', more)
-          // With everything below full, no drain comes and this timer is the last word; a drain replaces it.
-          clearTimeout(quiet)
-          quiet = setTimeout(stall, 200)
-          return
+  await using rig = await proxyTo(
+    (_req, res) => {
+      const chunk = Buffer.alloc(64 * 1024)
+      const more = (): void => {
+        while (written < total) {
+          written += chunk.length
+          if (!res.write(chunk)) {
+            res.once('drain', more)
+            // With everything below full, no drain comes and this timer is the last word; a drain replaces it.
+            clearTimeout(quiet)
+            quiet = setTimeout(stall, 200)
+            return
+          }
         }
+        res.end()
       }
-      res.end()
-    }
-    let quiet = setTimeout(stall, 200)
-    more()
-  }, 20_000)
+      let quiet = setTimeout(stall, 200)
+      more()
+    },
+    { timeoutMs: 20_000 },
+  )
   const outgoing = request(rig.url)
   outgoing.end()
   const [response] = (await once(outgoing, 'response')) as [IncomingMessage]
@@ -190,4 +207,102 @@ test('a large answer is streamed: the backend waits for a client that doesn’t 
   let read = 0
   for await (const chunk of response) read += (chunk as Buffer).length
   expect(read).toBe(total)
+})
+
+test('a GET that nobody answered is tried once more, a POST never, and nothing once an answer began', async () => {
+  const seen: string[] = []
+  await using rig = await proxyTo((req, res) => {
+    seen.push(`${req.method} ${req.url}`)
+    if (req.url === '/late') {
+      res.writeHead(200, { 'content-length': '10' })
+      res.write('begun')
+      setImmediate(() => req.socket.destroy())
+    } else if (seen.length % 2 === 1) req.socket.destroy()
+    else res.end('second')
+  })
+  expect(await (await fetch(`${rig.url}/get`)).text()).toBe('second')
+  expect((await fetch(`${rig.url}/post`, { method: 'POST', body: 'x' })).status).toBe(502)
+  await expect(fetch(`${rig.url}/late`).then((response) => response.text())).rejects.toThrow(/terminated/)
+  expect(seen).toEqual(['GET /get', 'GET /get', 'POST /post', 'GET /late'])
+})
+
+test('a body above the cap is 413: by its stated length at once, by its chunks when they are too many', async () => {
+  let received = 0
+  await using rig = await proxyTo(
+    (req, res) => {
+      req.on('data', (chunk: Buffer) => {
+        received += chunk.length
+      })
+      req.on('end', () => res.end('all'))
+    },
+    { maxBodyBytes: 1000 },
+  )
+  const stated = await fetch(rig.url, { method: 'POST', body: 'x'.repeat(1001) })
+  expect([stated.status, received]).toEqual([413, 0])
+  const chunked = request(rig.url, { method: 'POST' })
+  chunked.on('error', () => {})
+  const answered = once(chunked, 'response')
+  chunked.write('x'.repeat(800))
+  chunked.write('x'.repeat(800))
+  const [response] = (await answered) as [IncomingMessage]
+  expect(response.statusCode).toBe(413)
+  chunked.destroy()
+  const fits = await fetch(rig.url, { method: 'POST', body: 'x'.repeat(1000) })
+  expect(await fits.text()).toBe('all')
+})
+
+test('a client that sends its body too slowly is told so, and no breaker opens for it', async () => {
+  const guard = createBackendGuard()
+  await using rig = await proxyTo((req, res) => req.on('end', () => res.end()).resume(), {
+    timeoutMs: 100,
+    guard,
+  })
+  for (let at = 0; at < 6; at++) {
+    const slow = request(rig.url, { method: 'POST', headers: { 'content-length': '10' } })
+    slow.on('error', () => {})
+    slow.write('x')
+    const [response] = (await once(slow, 'response')) as [IncomingMessage]
+    expect([response.statusCode, response.headers['x-gateway-reason']]).toEqual([400, 'client_too_slow'])
+    slow.destroy()
+  }
+  expect(guard.state).toBe('closed')
+})
+
+test('a client may shorten its time, and no breaker opens for that; a backend that is late opens it, and is left alone', async () => {
+  let reached = 0
+  const guard = createBackendGuard({ openMs: 60_000 })
+  await using rig = await proxyTo(() => reached++, { timeoutMs: 300, guard })
+  const hurry = { 'x-request-timeout-ms': '20' }
+  for (let at = 0; at < 6; at++) {
+    const response = await fetch(rig.url, { headers: hurry })
+    expect([response.status, response.headers.get('x-gateway-reason')]).toEqual([504, 'budget_spent'])
+  }
+  expect(guard.state).toBe('closed')
+  await Promise.all(Array.from({ length: 5 }, () => fetch(rig.url)))
+  const before = reached
+  const refused = await fetch(rig.url)
+  expect([
+    refused.status,
+    refused.headers.get('x-gateway-reason'),
+    refused.headers.get('retry-after'),
+  ]).toEqual([503, 'breaker_open', '60'])
+  expect(reached).toBe(before)
+  expect(rig.results.at(-1)).toBe('refused')
+})
+
+test('one user holds only so many exchanges at once', async () => {
+  const waiting: ServerResponse[] = []
+  const { promise: full, resolve } = Promise.withResolvers<void>()
+  await using rig = await proxyTo(
+    (_req, res) => {
+      waiting.push(res)
+      if (waiting.length === 2) resolve()
+    },
+    { maxPerUser: 2, timeoutMs: 10_000 },
+  )
+  const held = [fetch(rig.url), fetch(rig.url)]
+  await full
+  expect((await fetch(rig.url)).status).toBe(429)
+  for (const res of waiting) res.end('done')
+  expect(await Promise.all(held.map(async (answer) => (await answer).text()))).toEqual(['done', 'done'])
 })

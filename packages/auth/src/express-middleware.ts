@@ -28,6 +28,15 @@ export interface AuthOptions {
   readonly whenKeysUnavailable?: 401 | 503
   /** For logs and metrics; called before the answer is sent. */
   readonly onRefused?: (refusal: RequestRefusal, request: Request) => void
+  /** Writes the answer of a refusal in the service's own shape; its headers are set already. Default: `{code, message}`. */
+  readonly answer?: (response: Response, refusal: RefusalAnswer) => void
+}
+
+/** A refusal as the client should hear it. */
+export interface RefusalAnswer {
+  readonly status: 400 | 401 | 403 | 503
+  readonly code: 'auth_denied' | 'invalid_request' | 'auth_unavailable' | 'forbidden'
+  readonly message: string
 }
 
 /**
@@ -108,23 +117,26 @@ async function authenticate(
 }
 
 function deny(refusal: Denial, { request, response, options }: Refused): void {
-  const { realm = 'api', whenKeysUnavailable = 401, onRefused } = options
+  const { realm = 'api', whenKeysUnavailable = 401, onRefused, answer = answerJson } = options
+  const respond = (refused: RefusalAnswer): void => answer(response, refused)
   onRefused?.(refusal, request)
   const challenge = `Bearer realm="${quoted(realm)}"`
   if (refusal === 'conflicting_credentials') {
     response.set('WWW-Authenticate', `${challenge}, error="invalid_request"`)
-    response.status(400).json({ code: 'invalid_request', message: 'More than one Authorization header' })
-    return
+    return respond({ status: 400, code: 'invalid_request', message: 'More than one Authorization header' })
   }
   if (refusal === 'keys_unavailable' && whenKeysUnavailable === 503) {
-    response.set('Retry-After', '5').status(503)
-    response.json({ code: 'auth_unavailable', message: 'Authentication unavailable' })
-    return
+    response.set('Retry-After', '5')
+    return respond({ status: 503, code: 'auth_unavailable', message: 'Authentication unavailable' })
   }
   // RFC 6750 §3.1: a request without credentials gets the bare challenge, no error code.
   const error = `, error="invalid_token", error_description="${refusalMessage(refusal)}"`
   response.set('WWW-Authenticate', refusal === 'token_missing' ? challenge : challenge + error)
-  response.status(401).json({ code: 'auth_denied', message: messageOf(refusal) })
+  respond({ status: 401, code: 'auth_denied', message: messageOf(refusal) })
+}
+
+function answerJson(response: Response, { status, code, message }: RefusalAnswer): void {
+  response.status(status).json({ code, message })
 }
 
 function messageOf(refusal: TokenRefusal): string {
@@ -136,12 +148,12 @@ function forbid(
   refusal: 'insufficient_scope' | 'insufficient_role',
   { request, response, options, scope }: Refused & { readonly scope?: string },
 ): void {
-  const { realm = 'api', onRefused } = options
+  const { realm = 'api', onRefused, answer = answerJson } = options
   onRefused?.(refusal, request)
   const wanted = scope === undefined ? '' : `, scope="${quoted(scope)}"`
   response.set('WWW-Authenticate', `Bearer realm="${quoted(realm)}", error="insufficient_scope"${wanted}`)
   const message = refusal === 'insufficient_scope' ? 'Insufficient scope' : 'Insufficient role'
-  response.status(403).json({ code: 'forbidden', message })
+  answer(response, { status: 403, code: 'forbidden', message })
 }
 
 function quoted(text: string): string {

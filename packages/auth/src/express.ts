@@ -2,6 +2,7 @@ export { logoutHandler } from './express-logout.ts'
 export {
   type AuthOptions,
   optionalAuth,
+  type RefusalAnswer,
   requireAuth,
   requireRole,
   requireScope,

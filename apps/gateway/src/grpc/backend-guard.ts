@@ -37,6 +37,8 @@ export interface BackendGuardOptions {
 export interface GuardedCall<T> {
   /** Whether a second call does no harm. */
   readonly idempotent: boolean
+  /** Asked before a second try: whether the first left no trace. Default: it never does. */
+  readonly mayRepeat?: () => boolean
   /** By `performance.now()`; no retry begins when too little is left. */
   readonly deadlineAtMs: number
   readonly run: () => Promise<T>
@@ -52,8 +54,12 @@ const retryShare = 0.1
 /** Retries that may be made before any call was: a lone failing call still gets its second chance. */
 const spareRetries = 3
 
+/** What a second try may cure, of a call that changes nothing: nobody there, or a connection that broke. */
+const retryable: ReadonlySet<string> = new Set(['unavailable', 'bad_gateway'])
+
 function isBackendIll(error: unknown): boolean {
-  return error instanceof GatewayError && (error.code === 'unavailable' || error.code === 'timeout')
+  if (!(error instanceof GatewayError)) return false
+  return error.reason === 'upstream_unavailable' || error.reason === 'upstream_timeout'
 }
 
 /** Opens as soon as one of the two would. */
@@ -119,9 +125,13 @@ export function createBackendGuard(options: BackendGuardOptions = {}): BackendGu
       outcome = await policy.execute(judged)
     } catch (error) {
       if (error instanceof BrokenCircuitError)
-        throw new GatewayError('unavailable', undefined, { cause: error, retryAfterMs: openMs })
+        throw new GatewayError('unavailable', undefined, {
+          cause: error,
+          retryAfterMs: openMs,
+          reason: 'breaker_open',
+        })
       if (error instanceof BulkheadRejectedError)
-        throw new GatewayError('unavailable', undefined, { cause: error })
+        throw new GatewayError('unavailable', undefined, { cause: error, reason: 'upstream_busy' })
       throw error
     }
     if (outcome.ok) return outcome.value
@@ -130,8 +140,8 @@ export function createBackendGuard(options: BackendGuardOptions = {}): BackendGu
 
   function mayRetry(error: unknown, call: GuardedCall<unknown>, pauseMs: number): boolean {
     if (!call.idempotent || breaker.state !== CircuitState.Closed || retryBudget < 1) return false
-    if (!(error instanceof GatewayError) || error.code !== 'unavailable') return false
-    return performance.now() + pauseMs < call.deadlineAtMs
+    if (!(error instanceof GatewayError) || !retryable.has(error.code)) return false
+    return performance.now() + pauseMs < call.deadlineAtMs && call.mayRepeat?.() !== false
   }
 
   return {

@@ -1,5 +1,6 @@
 /** The gRPC services behind the gateway. */
-import { credentials } from '@grpc/grpc-js'
+import { type ChannelCredentials, type ClientOptions, credentials } from '@grpc/grpc-js'
+import type { BackendTls } from '../backend-tls.ts'
 import { EventService } from './gen/event/event_pb.ts'
 import { GameService } from './gen/game/game_pb.ts'
 import { NotifyService } from './gen/notify/notify_pb.ts'
@@ -24,6 +25,9 @@ export interface BackendsOptions extends Pick<ServiceClientOptions, 'timeoutMs' 
   readonly onBreaker?: (service: string, state: BreakerState) => void
   readonly onRetry?: (service: string) => void
   readonly onReconnect?: (service: string) => void
+  /** TLS with these files; absent: plaintext h2c, as the platform runs them. */
+  readonly tls?: BackendTls
+  /** Each `host:port`, or a grpc-js target (`dns:///host:port`): then calls go round all its addresses. */
   readonly addresses: Readonly<Record<BackendName, string>>
 }
 
@@ -38,8 +42,29 @@ const channel = {
   'grpc.enable_retries': 0,
 }
 
-/** Clients of all backends; plaintext h2c, as the platform runs them. A scheme in an address is dropped. */
-export function createBackends({ addresses, ...shared }: BackendsOptions): Backends {
+const roundRobin = JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] })
+
+/** Names are asked again when a connection is lost; sooner than by default, so that a new replica gets its share. */
+function spread(address: string): ClientOptions {
+  if (!/^(?:dns|ipv4|ipv6):/i.test(address)) return {}
+  return { 'grpc.service_config': roundRobin, 'grpc.dns_min_time_between_resolutions_ms': 5000 }
+}
+
+function secure(tls: BackendTls | undefined): {
+  readonly credentials: ChannelCredentials
+  readonly channel: ClientOptions
+} {
+  if (!tls) return { credentials: credentials.createInsecure(), channel: {} }
+  const { ca, key, cert, serverName } = tls
+  return {
+    credentials: credentials.createSsl(ca ?? null, key ?? null, cert ?? null),
+    channel: serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName },
+  }
+}
+
+/** Clients of all backends. A scheme in an address is dropped, but `dns:`, `ipv4:` and `ipv6:`. */
+export function createBackends({ addresses, tls, ...shared }: BackendsOptions): Backends {
+  const secured = secure(tls)
   const guardOf = (service: BackendName): BackendGuard =>
     createBackendGuard({
       onState: (state) => shared.onBreaker?.(service, state),
@@ -55,9 +80,9 @@ export function createBackends({ addresses, ...shared }: BackendsOptions): Backe
     ...shared,
     guard: guards[service],
     onReconnect: () => shared.onReconnect?.(service),
-    address: addresses[service].replace(/^[a-z][a-z0-9+.-]*:\/\//i, '').replace(/\/$/, ''),
-    credentials: credentials.createInsecure(),
-    channel,
+    address: addresses[service].replace(/^(?!dns:)[a-z][a-z0-9+.-]*:\/\//i, '').replace(/\/$/, ''),
+    credentials: secured.credentials,
+    channel: { ...channel, ...secured.channel, ...spread(addresses[service]) },
   })
   const game = createServiceClient(GameService, options('game'))
   const player = createServiceClient(PlayerService, options('player'))

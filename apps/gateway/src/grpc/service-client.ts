@@ -18,13 +18,15 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js'
-import { codeOfGrpcStatus, GatewayError } from '../errors.ts'
+import { codeOfGrpcStatus, type FailureReason, GatewayError } from '../errors.ts'
 import type { BackendGuard } from './backend-guard.ts'
 
 /** What a caller may say about one call. `signal` cancels it on the wire; `requestId` and trace go into metadata. */
 export interface CallOptions {
   readonly signal?: AbortSignal
   readonly timeoutMs?: number
+  /** End of the budget that all calls of one request share, by `performance.now()`: no call outlives it. */
+  readonly deadlineAtMs?: number
   readonly requestId?: string
 }
 
@@ -49,13 +51,19 @@ export type ServiceClient<S extends DescService> = { readonly [K in keyof S['met
   close(): void
 }
 
+function reasonOf(code: status): FailureReason | undefined {
+  if (code === status.DEADLINE_EXCEEDED) return 'upstream_timeout'
+  if (code === status.UNAVAILABLE) return 'upstream_unavailable'
+  return failed.has(code) ? 'upstream_failed' : undefined
+}
+
 /** A failed backend call: `code` by the one error table, `status` and `details` as the backend gave them. */
 export class BackendError extends GatewayError {
   readonly status: number
   readonly details: string
 
-  constructor(error: ServiceError) {
-    super(codeOfGrpcStatus(error.code), undefined, { cause: error })
+  constructor(error: ServiceError, reason: FailureReason | undefined = reasonOf(error.code)) {
+    super(codeOfGrpcStatus(error.code), undefined, { cause: error, ...(reason && { reason }) })
     this.name = 'BackendError'
     this.status = error.code
     this.details = error.details
@@ -76,6 +84,8 @@ export interface ServiceClientOptions {
   readonly onReconnect?: () => void
 }
 
+const failed: ReadonlySet<number> = new Set([status.UNKNOWN, status.INTERNAL, status.DATA_LOSS])
+
 /** Calls that change nothing may be made twice. */
 const isRead = (method: DescMethod): boolean => /^(?:Get|List|Query|Is)/.test(method.name)
 
@@ -83,10 +93,17 @@ function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
+/** grpc-js reports an answer above the size limit as if the backend had said RESOURCE_EXHAUSTED; only its text tells. */
+function isTooLarge({ code, details }: ServiceError): boolean {
+  return code === status.RESOURCE_EXHAUSTED && details.startsWith('Received message larger than max')
+}
+
 interface AttemptOptions {
   readonly metadata: Metadata
   /** By `performance.now()`: of the whole call, retries included. */
   readonly deadlineAtMs: number
+  /** The request had less time left than a call may take: a client's haste must not count against the backend. */
+  readonly isCutShort: boolean
   readonly signal?: AbortSignal
 }
 
@@ -117,10 +134,18 @@ export function createServiceClient<S extends DescService>(
     const startedAt = performance.now()
     const onAbort = (): void => running.cancel()
     const used = client
+    let unreadable: unknown
     const running = used.makeUnaryRequest(
       `/${service.typeName}/${method.name}`,
       (message: MessageShape<DescMessage>) => bufferOf(toBinary(method.input, message)),
-      (bytes: Buffer) => fromBinary(method.output, bytes),
+      (bytes: Buffer) => {
+        try {
+          return fromBinary(method.output, bytes)
+        } catch (error) {
+          unreadable = error
+          throw error
+        }
+      },
       request,
       metadata,
       { deadline: Date.now() + Math.max(0, deadlineAtMs - startedAt) },
@@ -130,7 +155,12 @@ export function createServiceClient<S extends DescService>(
         options.onCall?.({ service: service.typeName, method: method.name, code: error?.code ?? 0, seconds })
         if (!error) return resolve(value)
         if (error.code === status.DEADLINE_EXCEEDED) replaceIfStuck(used)
-        reject(new BackendError(error))
+        if (unreadable !== undefined || isTooLarge(error))
+          return reject(
+            new GatewayError('bad_gateway', undefined, { cause: error, reason: 'upstream_failed' }),
+          )
+        const isCutShort = error.code === status.DEADLINE_EXCEEDED && callOptions.isCutShort
+        reject(isCutShort ? new BackendError(error, 'budget_spent') : new BackendError(error))
       },
     )
     if (signal?.aborted) running.cancel()
@@ -146,12 +176,20 @@ export function createServiceClient<S extends DescService>(
     const metadata = new Metadata()
     for (const [name, value] of Object.entries(options.metadata?.() ?? {})) metadata.set(name, value)
     if (callOptions.requestId !== undefined) metadata.set('x-request-id', callOptions.requestId)
-    const deadlineAtMs = performance.now() + (callOptions.timeoutMs ?? options.timeoutMs)
+    const now = performance.now()
+    const deadlineAtMs = Math.min(
+      now + (callOptions.timeoutMs ?? options.timeoutMs),
+      callOptions.deadlineAtMs ?? Number.POSITIVE_INFINITY,
+    )
+    // Nothing is left of the request's time: the backend need not hear of it.
+    if (deadlineAtMs <= now)
+      return Promise.reject(new GatewayError('timeout', undefined, { reason: 'budget_spent' }))
     const request = create(method.input, init)
     const run = (): Promise<unknown> =>
       attempt(method, request, {
         metadata,
         deadlineAtMs,
+        isCutShort: deadlineAtMs - now < options.timeoutMs * 0.9,
         ...(callOptions.signal && { signal: callOptions.signal }),
       })
     return options.guard ? options.guard.call({ idempotent: isRead(method), deadlineAtMs, run }) : run()

@@ -2,7 +2,7 @@
  * The order that a request goes through:
  *
  *   request id, trace ▶ request guard ▶ security headers, CORS ▶ /health /ready ▶ limit by address ▶ auth ▶ limit by user
- *   and address ▶ proxy (/api/accounts) ▶ JSON body ▶ routes ▶ 404 ▶ one error answer
+ *   and address ▶ proxies (/api/accounts, …) ▶ JSON body ▶ routes ▶ 404 ▶ one error answer
  */
 import type { TokenVerifier } from '@gw/auth'
 import { requireAuth } from '@gw/auth/express'
@@ -18,6 +18,7 @@ import express, {
 import helmet from 'helmet'
 import { GatewayError } from '../errors.ts'
 import { health, type Readiness, ready } from './health.ts'
+import type { MountableProxy } from './proxies.ts'
 import { requestGuard } from './request-guard.ts'
 import type { MountableRoute } from './route.ts'
 import { sendError } from './send-error.ts'
@@ -34,8 +35,10 @@ export interface HttpAppOptions {
   readonly backchannelLogout?: RequestHandler
   readonly limitAfterAuth: RequestHandler
   /** Streamed before any body is parsed. */
-  readonly accountsProxy: RequestHandler
+  readonly proxies: readonly MountableProxy[]
   readonly routes: readonly MountableRoute[]
+  /** The time that all backend calls of one request share. */
+  readonly budgetMs: number
 }
 
 const jsonLimitBytes = 100 * 1024
@@ -48,6 +51,7 @@ const exposedHeaders = [
   'RateLimit',
   'RateLimit-Policy',
   'Retry-After',
+  'X-Gateway-Reason',
 ]
 
 /** Errors of the body parser and the router carry a status; anything else is ours to hide. */
@@ -76,10 +80,12 @@ function countRefused({ onAuthRefused }: Pick<HttpAppOptions, 'onAuthRefused'>):
   }
 }
 
-/** The metric's label as dashboards know it. */
-const nameProxied: RequestHandler = (_request, response, next) => {
-  response.locals['route'] = '/api/accounts*'
-  next()
+/** The metric's label as dashboards know it: `/api/accounts*`. */
+function nameProxied(prefix: string): RequestHandler {
+  return (_request, response, next) => {
+    response.locals['route'] = `${prefix}*`
+    next()
+  }
 }
 
 /** The express app, without a listener. */
@@ -104,14 +110,22 @@ export function createHttpApp(options: HttpAppOptions): Express {
   app.use(options.limitBeforeAuth)
   if (options.backchannelLogout)
     app.post('/backchannel-logout', countRefused(options), options.backchannelLogout)
-  app.use(requireAuth(options.verifier, { realm: 'gateway', onRefused: options.onAuthRefused }))
+  app.use(
+    requireAuth(options.verifier, {
+      realm: 'gateway',
+      onRefused: options.onAuthRefused,
+      answer: (response, { code, message }) =>
+        sendError(response, new GatewayError(code === 'auth_unavailable' ? 'unavailable' : code, message)),
+    }),
+  )
   app.use(nameCaller)
   app.use(options.limitAfterAuth)
-  app.all(['/api/accounts', '/api/accounts/*path'], nameProxied, options.accountsProxy)
+  for (const { prefix, handler } of options.proxies)
+    app.all([prefix, `${prefix}/*path`], nameProxied(prefix), handler)
   app.use(express.json({ limit: jsonLimitBytes, strict: true }))
 
   const router = Router({ caseSensitive: false })
-  for (const route of options.routes) route.mount(router)
+  for (const route of options.routes) route.mount(router, options)
   app.use(router)
 
   app.use((_request, response) => sendError(response, new GatewayError('not_found')))

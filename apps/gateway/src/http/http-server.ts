@@ -1,11 +1,18 @@
-/** The public port's HTTP server: its deadlines, and the answer to what never becomes a request. */
+/** The public port's HTTP server: its deadlines and bounds, and the answer to what never becomes a request. */
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 
-// Slow or endless headers and bodies are cut; sockets that were upgraded have deadlines of their own.
-const options = {
-  headersTimeout: 10_000,
-  requestTimeout: 30_000,
+export interface HttpServerOptions {
+  /** From the connection, or the end of the answer before, to the last header. Default 5000. */
+  readonly headersTimeoutMs?: number
+  /** From the first byte of a request to its last. Default 30 000. */
+  readonly requestTimeoutMs?: number
+  /** TCP connections at once, sockets among them; more are closed as they come. Default: no bound. */
+  readonly maxConnections?: number
+}
+
+const fixed = {
+  // How late a timeout is noticed; Node's default is 30 s.
   connectionsCheckingInterval: 1000,
   keepAliveTimeout: 65_000,
   maxHeaderSize: 16_384,
@@ -27,10 +34,16 @@ function refuseBrokenRequest(error: Error & { readonly code?: string }, socket: 
     `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   )
+  // A peer that never reads or closes must not keep the place.
+  const lingering = setTimeout(() => socket.destroy(), 1000)
+  socket.once('close', () => clearTimeout(lingering))
 }
 
-export function createHttpServer(listener: RequestListener): Server {
-  const server = createServer(options, listener)
+/** A server with deadlines for headers and bodies; sockets that were upgraded have deadlines of their own. */
+export function createHttpServer(listener: RequestListener, options: HttpServerOptions = {}): Server {
+  const { headersTimeoutMs: headersTimeout = 5000, requestTimeoutMs: requestTimeout = 30_000 } = options
+  const server = createServer({ ...fixed, headersTimeout, requestTimeout }, listener)
+  if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections
   server.on('clientError', refuseBrokenRequest)
   return server
 }

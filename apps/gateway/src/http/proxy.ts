@@ -1,162 +1,208 @@
 /**
  * The streamed reverse proxy: bytes pass through both ways with backpressure, nothing is parsed.
  *
- *   client ──request──▶ strip hop-by-hop and identity headers ──▶ set ours ──▶ backend
- *   client ◀─response── strip hop-by-hop headers ◀────────────────────────────── backend
+ *   client ──request──▶ caps ──▶ strip hop-by-hop and identity headers ──▶ set ours ──▶ guard ──▶ backend
+ *   client ◀─response── strip hop-by-hop headers ◀──────────────────────────────────────────────── backend
  *
- * Hop-by-hop fields: RFC 9110 §7.6.1. A client that goes away aborts the upstream call; a deadline bounds each phase.
+ * A client that goes away aborts the upstream call; a deadline bounds each phase. Only what says that the backend is ill
+ * counts against it: a client that sends or reads slowly is cut off, and no breaker opens for it.
  */
-import type { IncomingHttpHeaders } from 'node:http'
 import type { Request, RequestHandler, Response } from 'express'
-import { Agent, type Dispatcher, errors } from 'undici'
+import { type Dispatcher, errors } from 'undici'
 import { GatewayError } from '../errors.ts'
+import type { BackendGuard } from '../grpc/backend-guard.ts'
+import { requestHeaders, responseHeaders } from './forwarded-headers.ts'
 import { identityHeaders } from './identity-headers.ts'
+import { requestBudgetMs } from './request-budget.ts'
 import { sendError } from './send-error.ts'
 
-const hopByHop = new Set([
-  'connection',
-  'expect',
-  'host',
-  'http2-settings',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-])
-
-/** Names that only the gateway may say; `_` variants too, since some servers read `x_user_id` as `x-user-id`. */
-const ours =
-  /^(?:x[-_](?:user|gateway|internal|forwarded|real)[-_]|forwarded$|grpc[-_]|traceparent$|tracestate$)/i
+export interface ProxyResult {
+  /** HTTP status of the backend, or `timeout`, `failed`, `client_closed`, `refused`. */
+  readonly code: string
+  readonly seconds: number
+}
 
 export interface ProxyOptions {
   /** The backend's origin, e.g. `http://localhost:3002`. */
   readonly target: string
-  /** Deadline of the whole exchange. */
+  /** Deadline of the whole exchange; a client can shorten it (`X-Request-Timeout-Ms`). */
   readonly timeoutMs: number
   readonly dispatcher: Dispatcher
+  /** Concurrency cap, breaker, and one retry of a GET that nobody took. */
+  readonly guard: BackendGuard
+  /** Larger request bodies are refused with 413. Default 10 MiB. */
+  readonly maxBodyBytes?: number
+  /** Exchanges of one user at once: nobody holds all connections by reading slowly. Default 16. */
+  readonly maxPerUser?: number
   /** Extra headers of the moment: request id, trace context. */
   readonly headers?: (request: Request) => Readonly<Record<string, string>>
-  readonly onResult?: (result: { readonly code: string; readonly seconds: number }) => void
+  readonly onResult?: (result: ProxyResult) => void
 }
 
-/** Connections to one or more backends: kept alive, connect within 1 s, first byte and idle bounded. */
-export function createProxyDispatcher(timeoutMs: number): Agent {
-  return new Agent({
-    connections: 128,
-    connect: { timeout: 1000 },
-    headersTimeout: timeoutMs,
-    bodyTimeout: timeoutMs,
-    maxHeaderSize: 16_384,
-  })
-}
+const prefix = 'Proxy error'
 
-function forwardedHeaders(
-  request: Request,
-  extra: Readonly<Record<string, string>>,
-): Record<string, string | string[]> {
-  // What the client's Connection header names is hop-by-hop too; ours are set afterwards, so it cannot name those away.
-  const named = (request.headers.connection ?? '')
-    .toLowerCase()
-    .split(',')
-    .map((name) => name.trim())
-  const headers: Record<string, string | string[]> = {}
-  for (const [name, value] of Object.entries(request.headers)) {
-    if (value === undefined || hopByHop.has(name) || ours.test(name) || named.includes(name)) continue
-    headers[name] = value
-  }
-  return { ...headers, ...(request.auth && identityHeaders(request.auth)), ...extra }
-}
-
-function failureOf(
-  error: unknown,
-  timedOut: boolean,
-): { readonly error: GatewayError; readonly reason: string } {
-  const options = { cause: error }
-  if (timedOut || error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError)
-    return {
-      error: new GatewayError('timeout', 'Proxy error: the service did not answer in time', options),
-      reason: 'upstream_timeout',
-    }
-  if (
-    error instanceof errors.ConnectTimeoutError ||
-    (error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED')
-  )
-    return {
-      error: new GatewayError('unavailable', 'Proxy error: the service is not available', options),
+function failureOf(error: unknown): GatewayError {
+  if (error instanceof GatewayError) return error
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (error instanceof errors.ConnectTimeoutError || code === 'ECONNREFUSED' || code === 'ENOTFOUND')
+    return new GatewayError('unavailable', `${prefix}: the service is not available`, {
+      cause: error,
       reason: 'upstream_unavailable',
-    }
-  return { error: new GatewayError('bad_gateway', 'Proxy error', options), reason: 'upstream_failed' }
+    })
+  return new GatewayError('bad_gateway', prefix, { cause: error, reason: 'upstream_failed' })
 }
 
-function setResponseHeaders(response: Response, headers: IncomingHttpHeaders): void {
-  for (const [name, value] of Object.entries(headers))
-    if (value !== undefined && !hopByHop.has(name)) response.setHeader(name, value)
+function tooLate(cause: unknown): GatewayError {
+  const message = `${prefix}: the service did not answer in time`
+  return new GatewayError('timeout', message, { cause, reason: 'upstream_timeout' })
+}
+
+/** The client's part of the exchange took too long, or the client gave too little time. */
+function cutShort(reason: 'client_too_slow' | 'budget_spent'): GatewayError {
+  if (reason === 'budget_spent') return new GatewayError('timeout', undefined, { reason })
+  return new GatewayError('invalid_request', 'The request body did not come in time', { reason })
+}
+
+interface Exchange {
+  readonly request: Request
+  readonly response: Response
+  readonly deadlineAtMs: number
+  readonly hasBody: boolean
+  readonly headers: Record<string, string | string[]>
+}
+
+/** One try; resolves with the code for metrics when the exchange is over, rejects when it failed. */
+function relay({ request, response, ...exchange }: Exchange, options: ProxyOptions): Promise<string> {
+  const { target, dispatcher, timeoutMs, maxBodyBytes = 10_485_760 } = options
+  const { promise, resolve, reject } = Promise.withResolvers<string>()
+  let upstream: Dispatcher.DispatchController | undefined
+  let over: { readonly why: Error } | undefined
+  let answering = false
+  const timer = setTimeout(() => end(lateness()), exchange.deadlineAtMs - performance.now())
+
+  function lateness(): GatewayError {
+    if (exchange.hasBody && !request.complete) return cutShort('client_too_slow')
+    // Headers came: what is late is the rest, and the client may be the one who keeps it.
+    if (answering) return new GatewayError('timeout')
+    return exchange.deadlineAtMs - startedAt < timeoutMs * 0.9
+      ? cutShort('budget_spent')
+      : tooLate(new Error('deadline'))
+  }
+
+  function settle(): boolean {
+    if (over) return false
+    clearTimeout(timer)
+    response.off('close', onClose)
+    return true
+  }
+
+  function end(error: GatewayError): void {
+    if (!settle()) return
+    over = { why: error }
+    reject(error)
+    upstream?.abort(error)
+  }
+
+  function onClose(): void {
+    if (!settle()) return
+    over = { why: new Error('the client went away') }
+    resolve('client_closed')
+    upstream?.abort(over.why)
+  }
+
+  const startedAt = performance.now()
+  response.once('close', onClose)
+  if (exchange.hasBody && request.headers['content-length'] === undefined) {
+    let received = 0
+    request.on('data', (chunk: Buffer) => {
+      received += chunk.length
+      if (received > maxBodyBytes) end(new GatewayError('payload_too_large'))
+    })
+    // Who listens for data sets the flow going: the dispatcher pauses and resumes it from here on.
+    request.pause()
+  }
+  dispatcher.dispatch(
+    {
+      origin: target,
+      path: request.originalUrl,
+      method: request.method,
+      headers: exchange.headers,
+      body: exchange.hasBody ? request : null,
+    },
+    {
+      onRequestStart(controller) {
+        upstream = controller
+        if (over) controller.abort(over.why)
+      },
+      onResponseStart(_controller, statusCode, headers) {
+        answering = true
+        response.writeHead(statusCode, responseHeaders(headers))
+      },
+      onResponseData(controller, chunk) {
+        if (response.write(chunk)) return
+        controller.pause()
+        response.once('drain', () => controller.resume())
+      },
+      onResponseEnd() {
+        if (!settle()) return
+        over = { why: new Error('done') }
+        response.end()
+        resolve(String(response.statusCode))
+      },
+      onResponseError(_controller, error) {
+        const isLate = error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError
+        end(isLate ? lateness() : failureOf(error))
+      },
+    },
+  )
+  return promise
+}
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof GatewayError)) return 'failed'
+  if (error.code === 'timeout') return 'timeout'
+  return error.reason === 'breaker_open' || error.reason === 'upstream_busy' ? 'refused' : 'failed'
 }
 
 /** A handler that relays the request, path and query unchanged, to `target`. */
 export function createProxy(options: ProxyOptions): RequestHandler {
-  const { target, timeoutMs, dispatcher } = options
-  return (request, response) => {
+  const { guard, timeoutMs, maxBodyBytes = 10_485_760, maxPerUser = 16 } = options
+  const perUser = new Map<string, number>()
+
+  async function exchange(request: Request, response: Response, user: string): Promise<void> {
     const startedAt = performance.now()
-    const hasBody =
-      request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined
-    let upstream: Dispatcher.DispatchController | undefined
-    let finished = false
-    let timedOut = false
-    const deadline = setTimeout(() => {
-      timedOut = true
-      if (upstream) upstream.abort(new Error('deadline'))
-      else finish('timeout', new Error('deadline'))
-    }, timeoutMs)
-    const finish = (code: string, error?: unknown): void => {
-      if (finished) return
-      finished = true
-      clearTimeout(deadline)
-      options.onResult?.({ code, seconds: (performance.now() - startedAt) / 1000 })
-      if (error === undefined || response.destroyed) return
-      const failure = failureOf(error, timedOut)
-      if (!response.headersSent) response.setHeader('X-Gateway-Reason', failure.reason)
-      sendError(response, failure.error)
+    const length = request.headers['content-length']
+    const hasBody = length !== undefined || request.headers['transfer-encoding'] !== undefined
+    const running = perUser.get(user) ?? 0
+    if (hasBody && Number(length) > maxBodyBytes) {
+      response.setHeader('Connection', 'close')
+      return sendError(response, new GatewayError('payload_too_large'))
     }
-    response.once('close', () => {
-      if (response.writableFinished) return
-      finish('client_closed')
-      upstream?.abort(new Error('client went away'))
+    if (running >= maxPerUser)
+      return sendError(response, new GatewayError('rate_limited', 'Too many requests at once'))
+    perUser.set(user, running + 1)
+    const deadlineAtMs = startedAt + requestBudgetMs(request, timeoutMs)
+    const headers = requestHeaders(request, {
+      ...(request.auth && identityHeaders(request.auth)),
+      ...options.headers?.(request),
     })
-    dispatcher.dispatch(
-      {
-        origin: target,
-        path: request.originalUrl,
-        method: request.method,
-        headers: forwardedHeaders(request, options.headers?.(request) ?? {}),
-        body: hasBody ? request : null,
-      },
-      {
-        onRequestStart(controller) {
-          upstream = controller
-          if (finished) controller.abort(new Error('too late'))
-        },
-        onResponseStart(_controller, statusCode, headers) {
-          setResponseHeaders(response, headers)
-          response.writeHead(statusCode)
-        },
-        onResponseData(controller, chunk) {
-          if (response.write(chunk)) return
-          controller.pause()
-          response.once('drain', () => controller.resume())
-        },
-        onResponseEnd() {
-          finish(String(response.statusCode))
-          response.end()
-        },
-        onResponseError(_controller, error) {
-          finish(timedOut ? 'timeout' : 'failed', error)
-        },
-      },
-    )
+    const done = (code: string): void =>
+      options.onResult?.({ code, seconds: (performance.now() - startedAt) / 1000 })
+    try {
+      const idempotent = !hasBody && (request.method === 'GET' || request.method === 'HEAD')
+      const run = (): Promise<string> => relay({ request, response, deadlineAtMs, hasBody, headers }, options)
+      done(await guard.call({ idempotent, deadlineAtMs, run, mayRepeat: () => !response.headersSent }))
+    } catch (error) {
+      done(codeOf(error))
+      // What is left of the body will not be read: the connection cannot go on.
+      if (hasBody && !request.complete && !response.headersSent) response.setHeader('Connection', 'close')
+      sendError(response, error)
+    } finally {
+      const left = (perUser.get(user) ?? 1) - 1
+      if (left === 0) perUser.delete(user)
+      else perUser.set(user, left)
+    }
   }
+
+  return (request, response) => void exchange(request, response, request.auth?.subject ?? '')
 }

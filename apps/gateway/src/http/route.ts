@@ -6,6 +6,7 @@ import type { z } from 'zod'
 import { GatewayError } from '../errors.ts'
 import type { CallOptions } from '../grpc/service-client.ts'
 import type { Json } from '../grpc/relay-json.ts'
+import { requestBudgetMs } from './request-budget.ts'
 import { sendError } from './send-error.ts'
 
 /** Who calls, and what goes along with every backend call made for the request. */
@@ -40,12 +41,17 @@ export interface Route<Params, Query, Body> {
   readonly handle: (input: { params: Params; query: Query; body: Body }, call: RouteCall) => Promise<Answer>
 }
 
+export interface MountOptions {
+  /** The time that all backend calls of one request share. */
+  readonly budgetMs: number
+}
+
 /** A route with its types folded away, for lists. */
 export interface MountableRoute {
   readonly method: 'get' | 'post' | 'put' | 'delete'
   readonly path: string
   readonly summary: string
-  readonly mount: (router: Router) => void
+  readonly mount: (router: Router, options: MountOptions) => void
 }
 
 const maxKeyLength = 200
@@ -73,7 +79,8 @@ function invalidInput(
 
 /** Turns a typed route into one that can be mounted: parse, call, answer, one error table. */
 export function route<Params, Query, Body>(definition: Route<Params, Query, Body>): MountableRoute {
-  async function answer(request: Request, response: Response): Promise<void> {
+  async function answer(request: Request, response: Response, { budgetMs }: MountOptions): Promise<void> {
+    const deadlineAtMs = performance.now() + requestBudgetMs(request, budgetMs)
     const caller = request.auth
     if (!caller) throw new GatewayError('auth_denied')
     const aborted = new AbortController()
@@ -89,7 +96,11 @@ export function route<Params, Query, Body>(definition: Route<Params, Query, Body
       {
         caller,
         idempotencyKey: idempotencyKeyOf(request, caller),
-        options: { signal: aborted.signal, ...(typeof requestId === 'string' && { requestId }) },
+        options: {
+          deadlineAtMs,
+          signal: aborted.signal,
+          ...(typeof requestId === 'string' && { requestId }),
+        },
         request,
       },
     )
@@ -101,9 +112,9 @@ export function route<Params, Query, Body>(definition: Route<Params, Query, Body
     method: definition.method,
     path: definition.path,
     summary: definition.summary,
-    mount(router) {
+    mount(router, options) {
       router[definition.method](definition.path, (request: Request, response: Response) => {
-        answer(request, response).catch((error: unknown) => sendError(response, error, definition))
+        answer(request, response, options).catch((error: unknown) => sendError(response, error, definition))
       })
     },
   }

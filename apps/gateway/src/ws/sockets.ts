@@ -9,13 +9,14 @@ import { type Connection, type ConnectionRegistry, createConnection, type Heartb
 import { fromWebSocket } from '@gw/connections/ws'
 import { closeCodes } from '@gw/protocol'
 import type { WebSocket } from 'ws'
+import { type AdmissionLimits, createAdmission } from './admission.ts'
 import type { ClientSession } from './client-session.ts'
 import type { Dispatch } from './dispatch.ts'
 import { createSession, type Session, type SessionEvent } from './session.ts'
 import { drainInBatches } from './drain.ts'
 import type { Restore } from './restore.ts'
 import type { Silence } from './silence.ts'
-import { type AdmissionRefusal, listenForUpgrades, type UpgradeRefusal } from './upgrade.ts'
+import { listenForUpgrades, type UpgradeRefusal } from './upgrade.ts'
 
 export interface SocketsOptions {
   readonly server: Server
@@ -26,16 +27,16 @@ export interface SocketsOptions {
   readonly heartbeat: Heartbeat
   readonly silence: Silence
   readonly addressOf: (request: IncomingMessage) => string
-  readonly limits: {
+  readonly limits: AdmissionLimits & {
     readonly authTimeoutMs: number
     readonly tokenGraceMs: number
     readonly maxPayloadBytes: number
-    readonly maxConnections: number
-    readonly maxPerAddress: number
   }
   readonly allowedOrigins: readonly string[]
   readonly queryToken: boolean
   readonly isDraining: () => boolean
+  /** An address with too many failed logins opens no socket for a while. */
+  readonly isBlocked: (address: string) => boolean
   /** An authenticated socket, behind its Welcome. */
   readonly onReady: (session: ClientSession) => void
   readonly restore: Restore
@@ -76,25 +77,17 @@ export function createSockets(options: SocketsOptions): Sockets {
   const open = new Map<string, Connection>()
   const sessions = new Map<string, { readonly serial: number; readonly client: ClientSession }>()
   let lastSerial = 0
-  const perAddress = new Map<string, number>()
+  const admission = createAdmission({
+    limits,
+    addressOf: options.addressOf,
+    isDraining: options.isDraining,
+    isBlocked: options.isBlocked,
+  })
   let whenEmpty: (() => void) | undefined
-
-  function admit(request: IncomingMessage): AdmissionRefusal | undefined {
-    if (options.isDraining()) return 'draining'
-    if (open.size >= limits.maxConnections) return 'capacity'
-    return (perAddress.get(options.addressOf(request)) ?? 0) >= limits.maxPerAddress
-      ? 'address_capacity'
-      : undefined
-  }
-
-  function count(address: string, change: 1 | -1): void {
-    const next = (perAddress.get(address) ?? 0) + change
-    if (next === 0) perAddress.delete(address)
-    else perAddress.set(address, next)
-  }
 
   function accept(socket: WebSocket, request: IncomingMessage): void {
     const address = options.addressOf(request)
+    const place = admission.enter(address)
     const id = randomUUID()
     const openedAt = performance.now()
     let session: Session | undefined
@@ -118,7 +111,7 @@ export function createSockets(options: SocketsOptions): Sockets {
       // Only now its place is free.
       onClose() {
         open.delete(id)
-        count(address, -1)
+        place.leave()
         if (open.size === 0) whenEmpty?.()
       },
       onEvent(event) {
@@ -131,7 +124,6 @@ export function createSockets(options: SocketsOptions): Sockets {
     }
 
     open.set(id, connection)
-    count(address, 1)
     options.heartbeat.add(connection)
     const token = extractSocketToken(request, { query: options.queryToken })
     session = createSession({
@@ -148,6 +140,7 @@ export function createSockets(options: SocketsOptions): Sockets {
       admit(client) {
         connection.identity = { userId: client.userId }
         if (!registry.register(connection).ok) return 'try_later'
+        place.authenticated()
         remember(client)
         return undefined
       },
@@ -172,7 +165,7 @@ export function createSockets(options: SocketsOptions): Sockets {
     server: options.server,
     maxPayloadBytes: limits.maxPayloadBytes,
     allowedOrigins: options.allowedOrigins,
-    admit,
+    admit: (request) => admission.refusalOf(request),
     onSocket: accept,
     onRefused: options.onRefused,
   })

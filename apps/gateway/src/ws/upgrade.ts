@@ -6,9 +6,7 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { wsPath } from '@gw/protocol'
 import { type WebSocket, WebSocketServer } from 'ws'
-
-/** Why a sane handshake is refused for now. */
-export type AdmissionRefusal = 'draining' | 'capacity' | 'address_capacity'
+import type { AdmissionRefusal } from './admission.ts'
 
 /** Why a handshake was refused, for metrics. */
 export type UpgradeRefusal = 'path' | 'method' | 'handshake' | 'origin' | AdmissionRefusal
@@ -28,18 +26,28 @@ const statusOf: Readonly<Record<UpgradeRefusal, readonly [number, string]>> = {
   method: [405, 'Method Not Allowed'],
   handshake: [400, 'Bad Request'],
   origin: [403, 'Forbidden'],
+  address_blocked: [429, 'Too Many Requests'],
   draining: [503, 'Service Unavailable'],
   capacity: [503, 'Service Unavailable'],
+  unauthenticated_capacity: [503, 'Service Unavailable'],
   address_capacity: [503, 'Service Unavailable'],
+  pace: [503, 'Service Unavailable'],
+  address_pace: [503, 'Service Unavailable'],
+}
+
+/** Fields that say what would be accepted, or when. */
+const hintOf: Readonly<Record<number, string>> = {
+  400: 'Sec-WebSocket-Version: 13\r\n',
+  429: 'Retry-After: 10\r\n',
+  503: 'Retry-After: 2\r\n',
 }
 
 function refuse(socket: Duplex, reason: UpgradeRefusal): void {
   const [status, text] = statusOf[reason]
   const body = JSON.stringify({ code: reason === 'path' ? 'not_found' : reason, message: text })
-  const extra = status === 503 ? 'Retry-After: 2\r\n' : status === 400 ? 'Sec-WebSocket-Version: 13\r\n' : ''
   socket.end(
     `HTTP/1.1 ${status} ${text}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\n${extra}\r\n${body}`,
+      `Content-Length: ${Buffer.byteLength(body)}\r\nX-Gateway-Reason: ${reason}\r\n${hintOf[status] ?? ''}\r\n${body}`,
   )
   // The peer may never read or close: the socket has no timeout of its own any more.
   const lingering = setTimeout(() => socket.destroy(), 1000)

@@ -22,8 +22,6 @@ const demoPorts = z.object({
   }),
 })
 
-const recordedCalls = z.object({ calls: z.array(z.object({ request: z.unknown() })) })
-
 const gatewayPorts = z.object({
   port: z.int(),
   metricsPort: z.int(),
@@ -42,9 +40,20 @@ export interface Demo extends AsyncDisposable {
     readonly [option: string]: unknown
   }): Promise<void>
   clearFaults(): Promise<void>
-  /** The newest calls that a service saw of one method, oldest first. */
-  calls(service: string, method: string): Promise<readonly { readonly request: unknown }[]>
+  /** What the services were asked, oldest first; of one service, and of one of its methods, when they are named. */
+  calls(service?: string, method?: string): Promise<readonly z.output<typeof recordedCall>[]>
+  forgetCalls(): Promise<void>
 }
+
+const recordedCall = z.looseObject({
+  service: z.string(),
+  method: z.string(),
+  request: z.unknown(),
+  /** What was left of the deadline; null when the caller would have waited for ever. */
+  deadlineMs: z.number().nullish(),
+  metadata: z.record(z.string(), z.unknown()).optional(),
+})
+const recordedCalls = z.object({ calls: z.array(recordedCall) })
 
 export interface GatewayProcess extends AsyncDisposable {
   readonly process: AppProcess
@@ -63,6 +72,7 @@ export interface GatewayProcess extends AsyncDisposable {
       readonly method?: string
       readonly body?: unknown
       readonly headers?: Readonly<Record<string, string>>
+      readonly signal?: AbortSignal
     },
   ): Promise<Response>
 }
@@ -90,7 +100,8 @@ export async function startDemo(env: Readonly<Record<string, string>> = {}): Pro
     },
   })
   const { ports } = demoPorts.parse(await process.line('demo_ready'))
-  const faults = `http://127.0.0.1:${ports.control}/faults`
+  const control = `http://127.0.0.1:${ports.control}`
+  const faults = `${control}/faults`
   const check = async (request: Promise<Response>): Promise<void> => {
     const response = await request
     if (!response.ok) throw new Error(`control API: ${response.status} ${await response.text()}`)
@@ -108,10 +119,11 @@ export async function startDemo(env: Readonly<Record<string, string>> = {}): Pro
       ),
     clearFaults: () => check(fetch(faults, { method: 'DELETE' })),
     async calls(service, method) {
-      const query = new URLSearchParams({ service, method })
-      const response = await fetch(`http://127.0.0.1:${ports.control}/calls?${query.toString()}`)
+      const query = new URLSearchParams({ ...(service && { service }), ...(method && { method }) })
+      const response = await fetch(`${control}/calls?${query.toString()}`)
       return recordedCalls.parse(await response.json()).calls
     },
+    forgetCalls: () => check(fetch(`${control}/calls`, { method: 'DELETE' })),
     [Symbol.asyncDispose]: () => process[Symbol.asyncDispose](),
   }
 }
@@ -158,9 +170,10 @@ export async function startGateway(env: Readonly<Record<string, string>> = {}): 
         if (late.aborted) throw new Error(`not ready: ${body}`)
       }
     },
-    fetch(path, { userId, method = 'GET', body, headers = {} } = {}) {
+    fetch(path, { userId, method = 'GET', body, headers = {}, signal } = {}) {
       return fetch(url + path, {
         method,
+        ...(signal && { signal }),
         headers: {
           ...(userId !== undefined && { authorization: `Bearer ${tokenOf(userId)}` }),
           ...(body !== undefined && { 'content-type': 'application/json' }),
