@@ -1,5 +1,6 @@
 export {
   createTokenVerifier,
+  type TokenCacheLimits,
   type TokenVerifier,
   type TokenVerifierOptions,
   type VerifyResult,

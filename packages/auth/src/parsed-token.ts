@@ -1,4 +1,4 @@
-import { isCanonicalBase64url } from './base64url.ts'
+import { decodeCanonical } from './base64url.ts'
 import { type JsonObject, parseStrictJson } from './strict-json.ts'
 import type { TokenRefusal } from './token-refusal.ts'
 
@@ -22,8 +22,6 @@ export type ParseResult<T> =
 /** 8 KB: what Node's HTTP parser and common proxies let through in one header line. */
 export const maxTokenBytes: number = 8192
 
-const compactForm = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
-
 /** Headers that move the trust (keys from the token itself, or a URL in it), change the meaning, or nest another token. */
 const forbiddenHeaders = ['crit', 'b64', 'jku', 'jwk', 'x5u', 'x5c', 'zip', 'enc', 'epk', 'p2c', 'p2s', 'cty']
 
@@ -34,32 +32,26 @@ export function parseToken(
 ): ParseResult<ParsedToken> {
   if (token === '') return { ok: false, code: 'token_missing' }
   if (token.length > maxTokenBytes) return { ok: false, code: 'token_too_large' }
-  if (!compactForm.test(token)) return { ok: false, code: 'token_malformed' }
   const headerEnd = token.indexOf('.')
   const payloadEnd = token.indexOf('.', headerEnd + 1)
-  const payload = token.slice(headerEnd + 1, payloadEnd)
-  const signature = token.slice(payloadEnd + 1)
-  if (!isCanonicalBase64url(payload) || !isCanonicalBase64url(signature))
-    return { ok: false, code: 'token_malformed' }
+  // A third dot is no base64url, nor is a payload cut by a missing one.
+  const payload = payloadEnd < 0 ? undefined : decodeCanonical(token.slice(headerEnd + 1, payloadEnd))
+  const signature = decodeCanonical(token.slice(payloadEnd + 1))
+  if (payload === undefined || signature === undefined) return { ok: false, code: 'token_malformed' }
   const header = readHeader(token.slice(0, headerEnd))
   if (!header.ok) return header
-  const claims = parseStrictJson(Buffer.from(payload, 'base64url'))
+  const claims = parseStrictJson(payload)
   if (!claims.ok) return claims
-  return {
-    ok: true,
-    value: {
-      ...header.value,
-      claims: claims.value,
-      signingInput: token.slice(0, payloadEnd),
-      signature: Buffer.from(signature, 'base64url'),
-    },
-  }
+  const { algorithm, keyId, type } = header.value
+  const signingInput = token.slice(0, payloadEnd)
+  return { ok: true, value: { algorithm, keyId, type, claims: claims.value, signingInput, signature } }
 }
 
 /** Decodes and checks one header segment. Unknown members are ignored (RFC 7515 §4), dangerous ones are refused. */
 export function parseHeader(segment: string): ParseResult<TokenHeader> {
-  if (!isCanonicalBase64url(segment)) return { ok: false, code: 'token_malformed' }
-  const parsed = parseStrictJson(Buffer.from(segment, 'base64url'))
+  const bytes = decodeCanonical(segment)
+  const parsed = bytes === undefined ? undefined : parseStrictJson(bytes)
+  if (parsed === undefined) return { ok: false, code: 'token_malformed' }
   if (!parsed.ok) return parsed
   const header = parsed.value
   if (forbiddenHeaders.some((name) => Object.hasOwn(header, name)))

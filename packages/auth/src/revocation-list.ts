@@ -1,4 +1,4 @@
-import { type Revocable, type Revocation, targetOf } from './revocation.ts'
+import type { Revocable, Revocation } from './revocation.ts'
 
 /** A revocation and the instant from which no token it could hit is alive, so that it may be forgotten. */
 export interface LastingRevocation extends Revocation {
@@ -10,7 +10,12 @@ export interface LastingRevocation extends Revocation {
  * what is over, then says no: a revocation is never dropped to make room for another.
  */
 export class RevocationList {
-  readonly #byTarget = new Map<string, LastingRevocation>()
+  // A map for each kind: every use of a token asks, and need not build a key to do so.
+  readonly #held: Readonly<Record<Revocation['kind'], Map<string, LastingRevocation>>> = {
+    subject: new Map(),
+    session: new Map(),
+    token: new Map(),
+  }
   readonly #capacity: number
 
   constructor(capacity: number) {
@@ -18,47 +23,52 @@ export class RevocationList {
   }
 
   get size(): number {
-    return this.#byTarget.size
+    const { subject, session, token } = this.#held
+    return subject.size + session.size + token.size
   }
 
   /** Is an equal or wider revocation already held? */
   covers({ kind, value, issuedBeforeMs }: Revocation, nowMs: number): boolean {
-    const held = this.#byTarget.get(keyOf(kind, value))
+    const held = this.#held[kind].get(value)
     return held !== undefined && held.issuedBeforeMs >= issuedBeforeMs && held.untilMs > nowMs
   }
 
   /** `known` when an equal or wider revocation is already held, `full` when there is no room. */
   add(revocation: LastingRevocation, nowMs: number): 'added' | 'known' | 'full' {
-    const key = keyOf(revocation.kind, revocation.value)
-    const held = this.#byTarget.get(key)
+    const { kind, value } = revocation
+    const held = this.#held[kind].get(value)
     if (this.covers(revocation, nowMs)) return 'known'
-    if (held === undefined && this.#byTarget.size >= this.#capacity && !this.#prune(nowMs)) return 'full'
-    this.#byTarget.set(key, { ...revocation, untilMs: Math.max(revocation.untilMs, held?.untilMs ?? 0) })
+    if (held === undefined && this.size >= this.#capacity && !this.#prune(nowMs)) return 'full'
+    this.#held[kind].set(value, {
+      ...revocation,
+      untilMs: Math.max(revocation.untilMs, held?.untilMs ?? 0),
+    })
     return 'added'
   }
 
-  hits(token: Revocable, nowMs: number): boolean {
-    const bornMs = token.issuedAtMs ?? -Infinity
-    return targets.some((kind) => {
-      const value = targetOf(kind, token)
-      const held = value === undefined ? undefined : this.#byTarget.get(keyOf(kind, value))
-      return held !== undefined && held.untilMs > nowMs && bornMs < held.issuedBeforeMs
-    })
+  hits({ subject, sessionId, tokenId, issuedAtMs = -Infinity }: Revocable, nowMs: number): boolean {
+    const { subject: subjects, session: sessions, token: tokens } = this.#held
+    return (
+      isHitBy(subjects.get(subject), issuedAtMs, nowMs) ||
+      (sessionId !== undefined && isHitBy(sessions.get(sessionId), issuedAtMs, nowMs)) ||
+      (tokenId !== undefined && isHitBy(tokens.get(tokenId), issuedAtMs, nowMs))
+    )
   }
 
   /** What is still in force. */
   live(nowMs: number): LastingRevocation[] {
-    return [...this.#byTarget.values()].filter(({ untilMs }) => untilMs > nowMs)
+    return Object.values(this.#held)
+      .flatMap((held) => [...held.values()])
+      .filter(({ untilMs }) => untilMs > nowMs)
   }
 
   #prune(nowMs: number): boolean {
-    for (const [key, { untilMs }] of this.#byTarget) if (untilMs <= nowMs) this.#byTarget.delete(key)
-    return this.#byTarget.size < this.#capacity
+    for (const held of Object.values(this.#held))
+      for (const [value, { untilMs }] of held) if (untilMs <= nowMs) held.delete(value)
+    return this.size < this.#capacity
   }
 }
 
-const targets = ['subject', 'session', 'token'] as const
-
-function keyOf(kind: Revocation['kind'], value: string): string {
-  return `${kind}:${value}`
+function isHitBy(held: LastingRevocation | undefined, bornMs: number, nowMs: number): boolean {
+  return held !== undefined && held.untilMs > nowMs && bornMs < held.issuedBeforeMs
 }

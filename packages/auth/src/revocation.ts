@@ -46,6 +46,6 @@ export function isRevokedBy(revocation: Revocation, token: Revocable): boolean {
 }
 
 /** The value of a token that a revocation of this kind names. */
-export function targetOf(kind: Revocation['kind'], token: Revocable): string | undefined {
+function targetOf(kind: Revocation['kind'], token: Revocable): string | undefined {
   return { subject: token.subject, session: token.sessionId, token: token.tokenId }[kind]
 }

@@ -16,8 +16,9 @@ const maxDepth = 16
  * nesting deeper than 16.
  */
 export function parseStrictJson(bytes: Buffer): StrictJsonResult {
-  if (!isUtf8(bytes)) return malformed
   const text = bytes.toString('utf8')
+  // What is no UTF-8 was decoded to U+FFFD, which may also be meant.
+  if (text.includes('\ufffd') && !isUtf8(bytes)) return malformed
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -28,7 +29,8 @@ export function parseStrictJson(bytes: Buffer): StrictJsonResult {
   const members = countMembers(value, 1)
   if (members < 0) return { ok: false, code: members === forbidden ? 'forbidden_member' : 'token_malformed' }
   // JSON.parse keeps the last of two equal names, so fewer members than colons means that a name was repeated.
-  return members === countColons(text) ? { ok: true, value } : { ok: false, code: 'duplicate_member' }
+  const unique = members === countQuotedColons(text) || members === countColons(text)
+  return unique ? { ok: true, value } : { ok: false, code: 'duplicate_member' }
 }
 
 export function isJsonObject(value: unknown): value is JsonObject {
@@ -52,7 +54,9 @@ function countMembers(value: unknown, depth: number): number {
     return total
   }
   if (!isJsonObject(value)) return total
-  for (const name of Object.keys(value)) {
+  // Object.keys costs twice as much.
+  for (const name in value) {
+    if (!Object.hasOwn(value, name)) continue
     const inner = name === '__proto__' ? forbidden : countMembers(value[name], depth + 1)
     if (inner < 0) return inner
     total += 1 + inner
@@ -63,6 +67,22 @@ function countMembers(value: unknown, depth: number): number {
 const quote = 0x22
 const backslash = 0x5c
 const colon = 0x3a
+const space = 0x20
+
+/**
+ * At least `countColons`, and cheaper: colons right after a quote, in strings or not. The members read are at most the
+ * names written, and these at most this: when the first equals the last, no name was repeated. -1 when it can't be said,
+ * because there are blanks before a colon.
+ */
+function countQuotedColons(text: string): number {
+  let colons = 0
+  for (let at = text.indexOf(':'); at >= 0; at = text.indexOf(':', at + 1)) {
+    const before = text.charCodeAt(at - 1)
+    if (before === quote) colons += 1
+    else if (before <= space) return -1
+  }
+  return colons
+}
 
 /** Colons outside strings of a text that is known to be valid JSON: one per member. */
 function countColons(text: string): number {

@@ -55,8 +55,8 @@ export interface TokenVerifierOptions {
   readonly expirySkewMs?: number
   /** Longest `exp - iat` (without `iat`: time left). Default 86 400 000. */
   readonly maxLifetimeMs?: number
-  /** Cache of verified tokens, or false. Default 50 000 tokens for at most 60 000 ms each, never past `exp`. */
-  readonly cache?: false | { readonly maxEntries?: number; readonly ttlMs?: number }
+  /** Cache of verified tokens, or false. */
+  readonly cache?: false | TokenCacheLimits
   /** Default: a `MemoryRevocationStore` of this verifier. */
   readonly revocations?: RevocationStore
   /** When the store has not been in sync for `maxRevocationStaleMs`: go on with what is known, or refuse. Default `allow`. */
@@ -70,6 +70,16 @@ export interface TokenVerifierOptions {
   readonly onEvent?: (event: AuthEvent) => void
 }
 
+/** How many verified tokens are remembered, and for how long: never past `exp` or a revocation. */
+export interface TokenCacheLimits {
+  /** Default 50 000. */
+  readonly maxEntries?: number
+  /** Characters of all tokens together. Default 67 108 864. */
+  readonly maxBytes?: number
+  /** Default 60 000: then a signature is checked again. */
+  readonly ttlMs?: number
+}
+
 /**
  * Creates a verifier for JWTs (RFC 7519) by the best current practices of RFC 8725. Throws `AuthError` for a weak
  * secret, a bad key, or key sources that could both fit one token; starts fetching remote keys.
@@ -78,10 +88,11 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   const { now = Date.now, onEvent = ignore, maxRevocationStaleMs = 60_000 } = options
   const policy = claimPolicy(options)
   const cacheOptions = options.cache === false ? { maxEntries: 0 } : options.cache
-  const { maxEntries = 50_000, ttlMs = 60_000 } = cacheOptions ?? {}
-  const durations = { ...policy, maxEntries, ttlMs, maxRevocationStaleMs }
-  checkNumbers(durations)
-  const cache = maxEntries === 0 ? undefined : new TokenCache<Accepted>(maxEntries)
+  const { maxEntries = 50_000, maxBytes = 64 * 2 ** 20, ttlMs = 60_000 } = cacheOptions ?? {}
+  checkNumbers({ ...policy, maxEntries, maxBytes, ttlMs, maxRevocationStaleMs })
+  const sweepMs = Math.min(Math.max(ttlMs, leastSweepMs), mostSweepMs)
+  const cache =
+    maxEntries === 0 ? undefined : new TokenCache<Accepted>({ maxEntries, maxBytes, sweepMs, now })
   const ring = createKeyRing(options.keys, {
     fetch: options.fetch ?? globalThis.fetch,
     now,
@@ -97,7 +108,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   function verifyToken(token: string): Promise<VerifyResult> {
     if (typeof token !== 'string') return Promise.resolve(refuse('token_malformed'))
     if (token.length > maxTokenBytes) return Promise.resolve(refuse('token_too_large'))
-    const cached = cache?.get(token, now())
+    const cached = cache?.get(token)
     if (cached !== undefined) return checkRevoked(cached)
     const parsed = parseToken(token, readHeader)
     if (!parsed.ok) return Promise.resolve(refuse(parsed.code))
@@ -161,6 +172,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
       }),
     close: async () => {
       ring.close()
+      cache?.clear()
       reportRevoked()
       if (options.revocations === undefined) await revocations.close()
     },
@@ -180,6 +192,8 @@ interface Accepted {
 }
 
 const maxHeaders = 64
+const leastSweepMs = 1000
+const mostSweepMs = 60_000
 
 function refuse(code: TokenRefusal): VerifyResult {
   return { ok: false, code, message: refusalMessage(code) }

@@ -52,6 +52,7 @@ describe('the code in README.md', () => {
 
 it.each([
   ['TokenVerifierOptions', 'token-verifier.ts'],
+  ['TokenCacheLimits', 'token-verifier.ts'],
   ['RemoteKeyOptions', 'key-source.ts'],
   ['AuthOptions', 'express-middleware.ts'],
 ])('README.md names every option of %s', (name, file) => {

@@ -1,24 +1,35 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { extractClaims, isExpired } from '../src/index.ts'
-import { isCanonicalBase64url } from '../src/base64url.ts'
+import { decodeCanonical } from '../src/base64url.ts'
 import { maxTokenBytes, parseToken } from '../src/parsed-token.ts'
 import { parseStrictJson } from '../src/strict-json.ts'
 import { encode, makeToken, nowMs, nowS } from './make-token.ts'
 
-describe('isCanonicalBase64url', () => {
-  it('says yes to exactly the text that the bytes encode to', () => {
+describe('decodeCanonical', () => {
+  const form = /^[A-Za-z0-9_-]+$/
+  /** Last characters whose unused bits are zero, by the length modulo 4. */
+  const ends = [/.$/, /^$/, /[AQgw]$/, /[AEIMQUYcgkosw048]$/]
+
+  it('decodes exactly the texts of RFC 4648 §5 without padding and without stray bits', () => {
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-    const segment = fc.string({ unit: fc.constantFrom(...alphabet.split('')), minLength: 1, maxLength: 12 })
-    fc.assert(
-      fc.property(segment, (text) => {
-        expect(isCanonicalBase64url(text)).toBe(Buffer.from(text, 'base64url').toString('base64url') === text)
-      }),
-      { numRuns: 2000 },
-    )
+    const odd = '+/= .\n\u0141\ud800\0'
+    for (const characters of [alphabet, alphabet + odd]) {
+      const segment = fc.string({ unit: fc.constantFrom(...characters.split('')), maxLength: 12 })
+      fc.assert(
+        fc.property(segment, (text) => {
+          const expected = form.test(text) && ends[text.length % 4]?.test(text) === true
+          expect(decodeCanonical(text) !== undefined).toBe(expected)
+        }),
+        { numRuns: 2000 },
+      )
+    }
+  })
+
+  it('gives back the bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 1 }), (bytes) => {
-        expect(isCanonicalBase64url(Buffer.from(bytes).toString('base64url'))).toBe(true)
+        expect(decodeCanonical(Buffer.from(bytes).toString('base64url'))).toEqual(Buffer.from(bytes))
       }),
     )
   })
@@ -58,13 +69,32 @@ describe('parseStrictJson', () => {
     )
   })
 
+  it('tells a replacement character that was meant from bytes that are no UTF-8', () => {
+    expect(parseStrictJson(Buffer.from('{"a":"\ufffd"}'))).toEqual({ ok: true, value: { a: '\ufffd' } })
+    for (const bytes of [[0xff], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0xe2, 0x82]])
+      expect(
+        parseStrictJson(Buffer.from([...Buffer.from('{"a":"'), ...bytes, ...Buffer.from('"}')])),
+      ).toEqual({
+        ok: false,
+        code: 'token_malformed',
+      })
+  })
+
   it('counts names by their quotes, not by what looks like one', () => {
     for (const text of [
       String.raw`{"a":"\":{\"a\":1}"}`,
       String.raw`{"a\\":":","b":"\\\\"}`,
       '{"":"","::":[":"]}',
+      '{"a" :"\u00e4:",\t"b"\n:1}',
     ])
       expect(parseStrictJson(Buffer.from(text))).toEqual({ ok: true, value: JSON.parse(text) })
+    for (const text of [
+      // A blank before one colon, what looks like another in a string: their sum would be right.
+      String.raw`{"a":1,"a" :2,"b":"\":"}`,
+      String.raw`{"a":"\":","a":1}`,
+      '{"a":":","a" : 2}',
+    ])
+      expect(parseStrictJson(Buffer.from(text))).toEqual({ ok: false, code: 'duplicate_member' })
   })
 })
 
