@@ -12,6 +12,7 @@ import {
   verify,
 } from 'node:crypto'
 import { AuthError } from './auth-error.ts'
+import { hasRocaFingerprint } from './roca-fingerprint.ts'
 
 /** The algorithms that can be configured for a public key. */
 export type PublicKeyAlgorithm = 'RS256' | 'ES256' | 'EdDSA'
@@ -103,6 +104,11 @@ function algorithmOf(key: KeyObject): VerificationKey {
       const bits = details.modulusLength ?? 0
       if (bits < 2048 || bits > 8192 || (details.publicExponent ?? 0n) < 3n)
         throw new AuthError('bad_key', 'An RSA key must have 2048 to 8192 bits and an exponent of at least 3')
+      if (hasRocaFingerprint(modulusOf(key)))
+        throw new AuthError(
+          'bad_key',
+          'The RSA key was made by a broken generator (ROCA) and can be factored',
+        )
       return { algorithm: 'RS256', key, signatureBytes: Math.ceil(bits / 8) }
     }
     case 'ec':
@@ -113,6 +119,11 @@ function algorithmOf(key: KeyObject): VerificationKey {
     default:
       throw new AuthError('bad_key', 'A public key must be RSA, EC on P-256 or Ed25519')
   }
+}
+
+function modulusOf(key: KeyObject): bigint {
+  const { n = '' } = key.export({ format: 'jwk' })
+  return BigInt(`0x${Buffer.from(n, 'base64url').toString('hex')}`)
 }
 
 function isRepetition(text: string): boolean {
