@@ -13,6 +13,7 @@ const flag = (fallback: boolean) =>
     .enum(['1', 'true', 'yes', 'y', 'on', '0', 'false', 'no', 'n', 'off'])
     .transform((word) => ['1', 'true', 'yes', 'y', 'on'].includes(word))
     .default(fallback)
+const share = (fallback: number) => z.coerce.number().min(0).max(1).default(fallback)
 const list = (fallback: readonly string[]) =>
   z
     .string()
@@ -39,11 +40,40 @@ const someHttpUrl = z
 const httpUrl = (fallback: string) => someHttpUrl.default(fallback)
 const optionalHttpUrl = someHttpUrl.optional()
 const file = z.string().min(1).optional()
+/** W3C Baggage's `key=value,key=value`, percent-encoded. */
+const attributes = z
+  .string()
+  .regex(/^[^=,\s]+=[^=,]*(?:,[^=,\s]+=[^=,]*)*$/, 'must be key=value, comma-separated')
+  .transform((text) =>
+    Object.fromEntries(
+      text.split(',').map((pair) => {
+        const [key = '', value = ''] = pair.split('=')
+        return [key.trim(), decoded(value.trim())]
+      }),
+    ),
+  )
+  .optional()
+const samplers = [
+  'always_on',
+  'always_off',
+  'traceidratio',
+  'parentbased_always_on',
+  'parentbased_always_off',
+  'parentbased_traceidratio',
+] as const
 const origin = z
   .string()
   .refine((text) => text === '*' || (URL.canParse(text) && new URL(text).origin === text), {
     message: 'must be an origin such as https://play.example (no path)',
   })
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
 
 /** Every variable that the gateway reads. Order is the order of the README's table. */
 const schema = z.object({
@@ -207,18 +237,31 @@ const schema = z.object({
     .enum(['error', 'warn', 'info', 'debug'])
     .default('info')
     .describe('Least level that is logged.'),
+  LOG_MESSAGE_SAMPLE: share(0.01).describe('Share of client messages that get a log line of their own.'),
   SHUTDOWN_TIMEOUT_MS: durationMs(15_000).describe('Longest time from SIGTERM to exit.'),
   OTEL_SDK_DISABLED: flag(false).describe('Switch tracing off.'),
+  OTEL_SERVICE_NAME: z.string().min(1).default('gateway-service').describe('Name of the service in traces.'),
+  OTEL_RESOURCE_ATTRIBUTES: attributes.describe(
+    'More about this process in every trace: `key=value`, comma-separated.',
+  ),
   OTEL_EXPORTER_OTLP_ENDPOINT: z
     .url()
     .optional()
     .describe('OTLP/gRPC collector. Without it no spans are exported.'),
-  OTEL_TRACES_SAMPLER_ARG: z.coerce
-    .number()
-    .min(0)
-    .max(1)
-    .default(1)
-    .describe('Share of traces that are kept.'),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: z.url().optional().describe('The same for traces alone; wins.'),
+  OTEL_TRACES_EXPORTER: z
+    .enum(['otlp', 'none'])
+    .default('otlp')
+    .describe('`none` switches tracing off, as `OTEL_SDK_DISABLED` does.'),
+  OTEL_TRACES_SAMPLER: z
+    .enum(samplers)
+    .default('parentbased_traceidratio')
+    .describe('Which traces are kept; failed spans are kept always.'),
+  OTEL_TRACES_SAMPLER_ARG: share(0.1).describe('Share of the traces that begin here and are kept.'),
+  OTEL_BSP_SCHEDULE_DELAY: durationMs(2000).describe('Spans are sent at the latest after this time, in ms.'),
+  OTEL_BSP_EXPORT_TIMEOUT: durationMs(5000).describe('Deadline of sending spans, in ms.'),
+  OTEL_BSP_MAX_QUEUE_SIZE: count(2048).describe('Spans that may wait; more are dropped and counted.'),
+  OTEL_BSP_MAX_EXPORT_BATCH_SIZE: count(512).describe('Spans that are sent together.'),
 })
 
 type Environment = Readonly<Record<string, string | undefined>>

@@ -4,6 +4,7 @@ import { createLogger } from '@gw/observability/logger'
 import { createMetrics } from '@gw/observability/metrics'
 import { startTracing } from '@gw/observability/tracing'
 import { ConfigError, loadConfig } from './config.ts'
+import { tracingOptionsOf } from './observe/tracing-options.ts'
 import { createGateway } from './server.ts'
 
 const serviceVersion = '0.1.0'
@@ -15,17 +16,14 @@ async function run(): Promise<void> {
   const logger = createLogger({ service: 'gateway', instanceId, level: config.LOG_LEVEL, redact })
   const audit = createLogger({ service: 'gateway', instanceId, level: 'info', redact })
   const metrics = createMetrics({ logLinesDropped: logger.dropped })
-  const endpoint = config.OTEL_EXPORTER_OTLP_ENDPOINT
   const tracing = startTracing({
-    serviceName: 'gateway-service',
+    ...tracingOptionsOf(config),
     serviceVersion,
     instanceId,
-    endpoint: endpoint ?? '',
-    disabled: config.OTEL_SDK_DISABLED || endpoint === undefined,
-    sampleRatio: config.OTEL_TRACES_SAMPLER_ARG,
     redact,
     onDrop: ({ reason, count }) => metrics.spansDropped.inc({ reason }, count),
   })
+  metrics.buildInfo.set({ version: serviceVersion, node: process.version }, 1)
   const gateway = createGateway({ config, instanceId, logger, audit, metrics, version: serviceVersion })
   let stopping = false
 

@@ -10,6 +10,7 @@ import { createIngest, createRedisBroker } from '@gw/pubsub/redis'
 import type { RedisClients } from './redis.ts'
 import { allChannel, lobbyChannel } from '@gw/protocol'
 import { fleetPrefix } from './admin/fleet.ts'
+import { observeBroker, type ObservePublish } from './observe/publishes.ts'
 import { parseIngestEnvelope } from './services/ingest-envelope.ts'
 
 /**
@@ -43,6 +44,8 @@ export interface MessagingOptions {
   /** What backends publish goes through it on its way into a channel. */
   readonly intake: (broker: Broker) => Intake
   readonly onEvent: (event: BrokerEvent) => void
+  /** Around each publish. */
+  readonly observePublish: ObservePublish
 }
 
 /** Publishes in place of the broker. */
@@ -63,9 +66,10 @@ export function createMessaging({
   instanceId,
   intake: createIntake,
   onEvent,
+  observePublish,
 }: MessagingOptions): Messaging {
   if (!redis) {
-    const broker = createMemoryBroker({ classes: channelClasses, onEvent })
+    const broker = observeBroker(createMemoryBroker({ classes: channelClasses, onEvent }), observePublish)
     const intake = createIntake(broker)
     return {
       broker,
@@ -76,12 +80,13 @@ export function createMessaging({
       },
     }
   }
-  const broker = createRedisBroker({
+  const redisBroker = createRedisBroker({
     client: redis.commands,
     prefix,
     classes: channelClasses,
     onEvent,
   })
+  const broker = observeBroker(redisBroker, observePublish)
   const intake = createIntake(broker)
   const ingest = createIngest({
     client: redis.commands,
@@ -90,7 +95,10 @@ export function createMessaging({
       publish: (channel, data, publishOptions) => intake.publish(channel, data, publishOptions),
       // The lobby's content alone decides whether it is published, not how often it was heard.
       async relay(channel, data, occurrence) {
-        if (channel !== lobbyChannel) return broker.relay(channel, data, occurrence)
+        if (channel !== lobbyChannel)
+          return observePublish(channel, occurrence, (origin) =>
+            redisBroker.relay(channel, data, { ...occurrence, ...origin }),
+          )
         return { ...(await intake.publish(channel, data)), count: occurrence.count }
       },
       subscribe: (channel, subscriber, subscribeOptions) =>

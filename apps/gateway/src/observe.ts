@@ -1,26 +1,30 @@
-/** From events to log lines and metrics: the only place that does it. Packages and handlers report, this records. */
+/**
+ * From events to log lines and metrics. Packages and handlers report, this records; what needs more than a line stands in
+ * `observe/`. No other file of the gateway counts, logs or traces. Events are documented in `docs/log-events.md`.
+ */
 import type { AuthEvent } from '@gw/auth'
 import type { ChatEvent } from '@gw/chat'
 import type { BrokerEvent, BrokerHealth } from '@gw/pubsub'
 import type { RateLimitEvent } from '@gw/ratelimit'
 import type { Logger } from '@gw/observability/logger'
-import { boundedLabel, type Metrics } from '@gw/observability/metrics'
+import { setContext } from '@gw/observability/http'
+import type { Metrics } from '@gw/observability/metrics'
+import { recordFailure } from '@gw/observability/tracing'
 import { closeCodes } from '@gw/protocol'
-import { clientSchemas } from '@gw/protocol/schemas'
+import { SpanStatusCode, trace } from '@opentelemetry/api'
 import type { BreakerState } from './grpc/backend-guard.ts'
 import { BackendError, type CallRecord } from './grpc/service-client.ts'
 import type { DailyBonusEvent } from './services/daily-bonus.ts'
 import type { SessionEventResult } from './services/session-events.ts'
 import type { ClientSession } from './ws/client-session.ts'
+import { clientTypeLabel, closeCodeLabel } from './observe/labels.ts'
 import type { SessionEvent } from './ws/session.ts'
+import type { SocketLife, SocketTraffic } from './ws/sockets.ts'
 import type { UpgradeRefusal } from './ws/upgrade.ts'
 
 export interface Observer {
   readonly onSession: (event: SessionEvent) => void
-  readonly onClosed: (
-    session: ClientSession,
-    close: { readonly code: number; readonly durationMs: number },
-  ) => void
+  readonly onClosed: (session: ClientSession, life: SocketLife) => void
   readonly onUpgradeRefused: (reason: UpgradeRefusal) => void
   readonly onBroker: (event: BrokerEvent) => void
   readonly onAuth: (event: AuthEvent) => void
@@ -33,36 +37,58 @@ export interface Observer {
   readonly onRedis: (state: 'up' | 'down', error?: unknown) => void
   readonly onSessionEvent: (result: SessionEventResult) => void
   readonly onFailure: (msg: string, error: unknown, context?: Readonly<Record<string, unknown>>) => void
-  readonly onBrokerHealth: (health: BrokerHealth) => void
+  readonly onReaped: (connections: number) => void
+  readonly onResume: (recovered: boolean) => void
+  /** At each scrape: what is rather looked at than counted. */
+  readonly onScrape: (state: GatewayState) => void
   readonly onLimit: (event: RateLimitEvent) => void
   readonly onChat: (event: ChatEvent) => void
   readonly onChannelReset: (channel: string, reason: string) => void
   readonly onDailyBonus: (event: DailyBonusEvent) => void
 }
 
-const breakerLevel: Readonly<Record<BreakerState, number>> = { closed: 0, half_open: 1, open: 2 }
-const closeLabels = [
-  '1000',
-  '1001',
-  '1005',
-  '1006',
-  ...new Set(Object.values(closeCodes).map(({ code }) => String(code))),
-]
-const messageLabels = [...Object.keys(clientSchemas), 'invalid']
+/** What the gateway is like at a moment. */
+export interface GatewayState {
+  readonly broker: BrokerHealth
+  readonly sockets: number
+  readonly traffic: SocketTraffic
+  /** Live instances of the fleet. */
+  readonly instances: number
+  readonly sessionEventsQueued: number
+}
 
-/** Records into `logger` and `metrics`. */
-export function createObserver({
-  logger,
-  metrics,
-}: {
+const breakerLevel: Readonly<Record<BreakerState, number>> = { closed: 0, half_open: 1, open: 2 }
+/** Results of a message that are the gateway's or a backend's fault: their traces are kept. */
+const failures: ReadonlySet<string> = new Set(['internal', 'unavailable', 'timeout', 'bad_gateway'])
+
+/** Series whose labels are known appear with 0: an alert on their rate must not wait for the first time. */
+function presetSeries(metrics: Metrics): void {
+  for (const reason of ['epoch', 'trimmed', 'overflow']) metrics.channelResets.inc({ reason }, 0)
+  for (const result of ['repaired', 'failed']) metrics.channelRepairs.inc({ result }, 0)
+  for (const recovered of ['true', 'false']) metrics.channelResumes.inc({ recovered }, 0)
+  for (const reason of ['overflow', 'refused']) metrics.sessionEventsDropped.inc({ reason }, 0)
+  for (const reason of ['queue_full', 'export_failed', 'shutdown']) metrics.spansDropped.inc({ reason }, 0)
+  for (const service of ['game', 'player', 'event', 'notify', 'balance.http'])
+    metrics.breakerState.set({ service }, 0)
+}
+
+export interface ObserverOptions {
   readonly logger: Logger
   readonly metrics: Metrics
-}): Observer {
+  /** Share of client messages that get a log line, 0 to 1. */
+  readonly messageSample: number
+}
+
+/** Records into `logger` and `metrics`. */
+export function createObserver({ logger, metrics, messageSample }: ObserverOptions): Observer {
+  presetSeries(metrics)
+  let traffic: SocketTraffic = { queuedBytes: 0, receivedBytes: 0, sentBytes: 0 }
   const about = (session: ClientSession) => ({ userId: session.userId, connectionId: session.connectionId })
   return {
     onSession(event) {
       switch (event.type) {
         case 'authenticated':
+          setContext({ userId: event.session.userId })
           metrics.wsActiveConnections.inc({ client_type: event.session.clientType })
           logger.info('connection_opened', { ...about(event.session), clientType: event.session.clientType })
           return
@@ -70,19 +96,30 @@ export function createObserver({
           metrics.authFailures.inc({ reason: event.reason })
           logger.info('connection_refused', { connectionId: event.connectionId, reason: event.reason })
           return
-        case 'message':
-          metrics.wsMessagesReceived.inc({
-            type: boundedLabel(event.messageType, messageLabels),
-            result: event.result,
-          })
-          if (event.result !== 'ok')
-            logger.debug('message_refused', {
+        case 'message': {
+          const { messageType, result, seconds } = event
+          const type = clientTypeLabel(messageType)
+          metrics.wsMessagesReceived.inc({ type, result })
+          metrics.wsMessageDuration.observe({ type }, seconds)
+          const span = trace.getActiveSpan()
+          span?.setAttribute('ws.result', result)
+          if (failures.has(result)) span?.setStatus({ code: SpanStatusCode.ERROR, message: result })
+          const isSampled = Math.random() < messageSample
+          if (isSampled || logger.isEnabled('debug'))
+            logger[isSampled ? 'info' : 'debug']('message', {
               ...about(event.session),
-              type: event.messageType,
-              result: event.result,
+              route: '/ws',
+              type,
+              result,
+              durationMs: Math.round(seconds * 1e6) / 1000,
             })
           return
+        }
+        case 'paused':
+          metrics.wsReadPauses.inc()
+          return
         case 'failed':
+          failSpan(event.error)
           logger.error('message_failed', {
             ...about(event.session),
             type: event.messageType,
@@ -90,12 +127,19 @@ export function createObserver({
           })
       }
     },
-    onClosed(session, { code, durationMs }) {
+    onClosed(session, life) {
+      const { code, durationMs } = life
       metrics.wsActiveConnections.dec({ client_type: session.clientType })
       metrics.wsSessionDuration.observe({ client_type: session.clientType }, durationMs / 1000)
-      metrics.wsCloses.inc({ code: boundedLabel(String(code), closeLabels) })
+      metrics.wsCloses.inc({ code: closeCodeLabel(code) })
       if (code === closeCodes.too_slow.code) metrics.wsSlowCloses.inc()
-      logger.info('connection_closed', { ...about(session), code, durationMs: Math.round(durationMs) })
+      logger.info('connection_closed', {
+        ...about(session),
+        route: '/ws',
+        clientType: session.clientType,
+        ...life,
+        durationMs: Math.round(durationMs),
+      })
     },
     onUpgradeRefused(reason) {
       metrics.wsUpgradesRefused.inc({ reason })
@@ -129,6 +173,7 @@ export function createObserver({
           return
         case 'error':
           metrics.redisErrors.inc({ kind: event.stage })
+          if (event.stage === 'repair') metrics.channelRepairs.inc({ result: 'failed' })
           logger.warn('pubsub_error', { stage: event.stage, channel: event.channel, err: event.error })
       }
     },
@@ -221,7 +266,10 @@ export function createObserver({
     onChat(event) {
       switch (event.type) {
         case 'accepted':
+          metrics.chatMessages.inc({ result: 'accepted' })
+          return
         case 'refused':
+          metrics.chatMessages.inc({ result: event.reason })
           return
         case 'check_failed':
           logger.warn('chat_check_failed', {
@@ -236,14 +284,35 @@ export function createObserver({
       }
     },
     onChannelReset(_channel, reason) {
-      metrics.channelResets.inc({ reason })
+      // The channel's own resets are counted where they are made, once; this one is of a single socket.
+      if (reason === 'overflow') metrics.channelResets.inc({ reason })
+    },
+    onReaped(connections) {
+      metrics.reapedConnections.inc(connections)
+      logger.warn('connections_reaped', { connections })
+    },
+    onResume(recovered) {
+      metrics.channelResumes.inc({ recovered: String(recovered) })
     },
     onDailyBonus({ type, userId, status, error }) {
       if (type === 'granted') logger.info('daily_bonus_granted', { userId })
       else logger.warn('daily_bonus_failed', { userId, status, err: error })
     },
-    onBrokerHealth({ probeAgeMs }) {
-      if (probeAgeMs !== undefined) metrics.pubsubProbeAge.set(probeAgeMs / 1000)
+    onScrape({ broker, sockets, instances, sessionEventsQueued, traffic: now }) {
+      metrics.pubsubUp.set(broker.ok ? 1 : 0)
+      if (broker.probeAgeMs !== undefined) metrics.pubsubProbeAge.set(broker.probeAgeMs / 1000)
+      metrics.wsOpenSockets.set(sockets)
+      metrics.instances.set(instances)
+      metrics.sessionEventsQueued.set(sessionEventsQueued)
+      metrics.wsQueueBytes.set(now.queuedBytes)
+      metrics.wsReceivedBytes.inc(now.receivedBytes - traffic.receivedBytes)
+      metrics.wsSentBytes.inc(now.sentBytes - traffic.sentBytes)
+      traffic = now
     },
   }
+}
+
+function failSpan(error: unknown): void {
+  const span = trace.getActiveSpan()
+  if (span) recordFailure(span, error)
 }

@@ -36,6 +36,11 @@ import { tableRoutes } from './http/routes/tables.ts'
 import { keySourcesOf } from './key-sources.ts'
 import { createLimits } from './limits.ts'
 import { createObserver } from './observe.ts'
+import { callScope } from './observe/call-scope.ts'
+import { createFanOutObserver } from './observe/fan-out.ts'
+import { messageScope } from './observe/message-scope.ts'
+import { createPublishObserver } from './observe/publishes.ts'
+import { observeRedisCommands } from './observe/redis-commands.ts'
 import { createRedisClients } from './redis.ts'
 import { MemoryAnswerStore } from './services/answer-store.ts'
 import { createBroadcastService } from './services/broadcast-service.ts'
@@ -64,7 +69,7 @@ import { createTypingHandlers } from './ws/handlers/typing.ts'
 import { createRestore } from './ws/restore.ts'
 import { createStandingChannels } from './ws/standing-channels.ts'
 import { createSilence } from './ws/silence.ts'
-import { createSockets } from './ws/sockets.ts'
+import { createSockets, type SocketLife } from './ws/sockets.ts'
 
 /** TCP connections for requests, beside those that sockets may have. */
 const requestConnections = 10_000
@@ -119,7 +124,10 @@ export interface Gateway {
 /** Wires one gateway; nothing listens or connects to a backend before `start`. */
 export function createGateway(options: GatewayOptions): Gateway {
   const { config, instanceId, logger, metrics } = options
-  const observer = createObserver({ logger, metrics })
+  const observer = createObserver({ logger, metrics, messageSample: config.LOG_MESSAGE_SAMPLE })
+  const fanOut = createFanOutObserver(metrics)
+  const stopWatchingRedis = observeRedisCommands(metrics)
+  if (config.REDIS_URL === undefined) metrics.redisUp.remove()
   const addressOf = createClientAddress({ trustedHops: config.TRUST_PROXY_HOPS })
   let state: ServiceState = 'serving'
 
@@ -172,6 +180,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     instanceId,
     intake: (channels) => createIntake({ broker: channels, game: backends.game }),
     onEvent: observer.onBroker,
+    observePublish: createPublishObserver(metrics),
   })
   const { broker } = messaging
 
@@ -192,12 +201,15 @@ export function createGateway(options: GatewayOptions): Gateway {
     onFanOut: (message) => watch.see(message),
     derivedFrom: (message) => watch.derivedFrom(message),
     onReset: observer.onChannelReset,
+    onResume: observer.onResume,
+    ...fanOut,
   })
   const holeCards = createHoleCards({
     game: backends.game,
     socketsOf: (userId, tableId) =>
       registry.getByUser(userId).filter(({ id }) => channels.has(id, tableChannel(tableId))),
     onError: (error, context) => observer.onFailure('hole_cards_failed', error, context),
+    onSent: fanOut.onSentFrame,
   })
   const watch = createTableWatch({ onFacts: holeCards.offer })
   const spectators = createSpectators({
@@ -224,6 +236,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     instanceId,
     broker,
     onReaped(lost) {
+      observer.onReaped(lost.length)
       for (const connection of lost) {
         const { connectionId, userId, connectedAtMs, metadata } = connection
         for (const tableId of tablesOf(connection)) spectators.leave(userId, tableId, connectionId)
@@ -365,18 +378,15 @@ export function createGateway(options: GatewayOptions): Gateway {
         )
   }
 
-  function onGone(
-    session: ClientSession,
-    close: { readonly code: number; readonly durationMs: number },
-  ): void {
+  function onGone(session: ClientSession, life: SocketLife): void {
     for (const channel of channels.leaveAll(session.connectionId)) {
       const named = parseChannel(channel)
       if (named?.kind === 'table') spectators.leave(session.userId, named.id, session.connectionId)
     }
     whereabouts.close(session.connectionId)
-    observer.onClosed(session, close)
-    admin?.onClosed(session, close.code)
-    sessionEvents.ended({ ...session, durationMs: Math.round(close.durationMs), reason: String(close.code) })
+    observer.onClosed(session, life)
+    admin?.onClosed(session, life.code)
+    sessionEvents.ended({ ...session, durationMs: Math.round(life.durationMs), reason: String(life.code) })
   }
 
   const sockets = createSockets({
@@ -405,6 +415,8 @@ export function createGateway(options: GatewayOptions): Gateway {
     onReady,
     restore,
     onGone,
+    scope: messageScope,
+    onSent: fanOut.onSentFrame,
     onEvent(event) {
       observer.onSession(event)
       admin?.onSession(event)
@@ -457,8 +469,13 @@ export function createGateway(options: GatewayOptions): Gateway {
     host: config.METRICS_HOST,
     port: config.METRICS_PORT,
     health() {
-      observer.onBrokerHealth(broker.health())
-      metrics.sessionEventsQueued.set(sessionEvents.queued)
+      observer.onScrape({
+        broker: broker.health(),
+        sockets: sockets.count,
+        traffic: sockets.traffic(),
+        instances: whereabouts.connections.instanceCount,
+        sessionEventsQueued: sessionEvents.queued,
+      })
       return readiness.notReadyReason() === undefined
     },
   })
@@ -466,6 +483,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     broadcast: createBroadcastService(messaging.intake),
     host: config.INTERNAL_HOST,
     port: config.INTERNAL_PORT,
+    scope: callScope,
   })
 
   async function listen(): Promise<number> {
@@ -503,6 +521,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     await proxyDispatcher.close()
     backends.close()
     redis?.close()
+    stopWatchingRedis()
     await metricsServer.close()
   }
 

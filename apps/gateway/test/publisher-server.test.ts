@@ -2,6 +2,7 @@ import { credentials, status } from '@grpc/grpc-js'
 import { type ChannelMessage, createMemoryBroker } from '@gw/pubsub'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { PublisherService } from '../src/grpc/gen/gateway/v1/publisher_pb.ts'
+import { callScope } from '../src/observe/call-scope.ts'
 import { createBroadcastService } from '../src/services/broadcast-service.ts'
 import { createPublisherServer, type PublisherServer } from '../src/grpc/publisher-server.ts'
 import { createServiceClient, type ServiceClient } from '../src/grpc/service-client.ts'
@@ -11,7 +12,12 @@ let server: PublisherServer
 let client: ServiceClient<typeof PublisherService>
 
 beforeAll(async () => {
-  server = createPublisherServer({ broadcast: createBroadcastService(broker), host: '127.0.0.1', port: 0 })
+  server = createPublisherServer({
+    broadcast: createBroadcastService(broker),
+    host: '127.0.0.1',
+    port: 0,
+    scope: callScope,
+  })
   const port = await server.listen()
   client = createServiceClient(PublisherService, {
     address: `127.0.0.1:${port}`,

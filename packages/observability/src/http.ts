@@ -30,6 +30,11 @@ export interface RequestContextOptions {
 }
 
 const saneId = /^[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}$/
+/** `given` if it is a sane id (a header of a caller), else a new one. */
+export function requestIdOf(given: unknown): string {
+  return typeof given === 'string' && saneId.test(given) ? given : randomUUID()
+}
+
 /** A client that went away before its answer (the status is never sent; nginx made the number a habit). */
 const clientClosedStatus = 499
 
@@ -88,8 +93,7 @@ function newContext(
   header: string,
   trustIncoming: boolean,
 ): RequestContext & { requestId: string } {
-  const given = trustIncoming ? request.get(header) : undefined
-  const requestId = given !== undefined && saneId.test(given) ? given : randomUUID()
+  const requestId = requestIdOf(trustIncoming ? request.get(header) : undefined)
   const traceparent = request.get('traceparent')
   if (!trustIncoming || traceparent === undefined || !extractTraceparent(traceparent)) return { requestId }
   return { requestId, traceparent }

@@ -38,8 +38,12 @@ export interface TracingOptions {
   readonly endpoint: string
   /** True registers nothing at all: every helper becomes a plain call. Default false. */
   readonly disabled?: boolean
-  /** Share of the traces that begin here and are kept, 0 to 1. A caller's decision is followed. Default 1. */
+  /** More attributes of the resource; the three above win. */
+  readonly attributes?: Readonly<Record<string, string>>
+  /** Share of the traces that begin here and are kept, 0 to 1. Default 1. */
   readonly sampleRatio?: number
+  /** Whether a caller's decision is followed; false asks the ratio for each span. Default true. */
+  readonly followParent?: boolean
   /** Export failed spans of traces that were not sampled, too. Default true. */
   readonly keepErrors?: boolean
   /** Called when spans are lost: the queue is full, or the collector doesn't take them. */
@@ -69,7 +73,8 @@ export interface Tracing {
  * auto-instrumentation: the only spans are the ones this code asks for. Throws `invalid_option`.
  */
 export function startTracing(options: TracingOptions): Tracing {
-  const { disabled = false, sampleRatio = 1, keepErrors = true, onDrop = () => {} } = options
+  const { disabled = false, sampleRatio = 1, keepErrors = true, followParent = true } = options
+  const { onDrop = () => {} } = options
   const { maxQueueSize = 2048, maxBatchSize = 512, scheduledDelayMs = 2000, exportTimeoutMs = 5000 } = options
   requireOption(sampleRatio >= 0 && sampleRatio <= 1, 'sampleRatio must be from 0 to 1')
   requireOption(
@@ -88,12 +93,14 @@ export function startTracing(options: TracingOptions): Tracing {
     scheduledDelayMs,
     exportTimeoutMs,
   })
-  const sampler = new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(sampleRatio) })
+  const root = new TraceIdRatioBasedSampler(sampleRatio)
+  const sampler = followParent ? new ParentBasedSampler({ root }) : root
   const provider = new TracerProvider({
     sampler: keepErrors ? createAlwaysRecordSampler(sampler) : sampler,
     spanProcessors: [pipeline],
     spanLimits: { attributeValueLengthLimit: 4096 },
     resource: resourceFromAttributes({
+      ...options.attributes,
       'service.name': options.serviceName,
       'service.version': options.serviceVersion,
       'service.instance.id': options.instanceId,

@@ -1,6 +1,8 @@
 /** The gRPC services behind the gateway. */
+import type { DescService } from '@bufbuild/protobuf'
 import { type ChannelCredentials, type ClientOptions, credentials } from '@grpc/grpc-js'
 import type { BackendTls } from '../backend-tls.ts'
+import { traceClient } from '../observe/traced-client.ts'
 import { EventService } from './gen/event/event_pb.ts'
 import { GameService } from './gen/game/game_pb.ts'
 import { NotifyService } from './gen/notify/notify_pb.ts'
@@ -84,10 +86,12 @@ export function createBackends({ addresses, tls, ...shared }: BackendsOptions): 
     credentials: secured.credentials,
     channel: { ...channel, ...secured.channel, ...spread(addresses[service]) },
   })
-  const game = createServiceClient(GameService, options('game'))
-  const player = createServiceClient(PlayerService, options('player'))
-  const event = createServiceClient(EventService, options('event'))
-  const notify = createServiceClient(NotifyService, options('notify'))
+  const connect = <S extends DescService>(service: S, name: BackendName): ServiceClient<S> =>
+    traceClient(service, createServiceClient(service, options(name)), addresses[name])
+  const game = connect(GameService, 'game')
+  const player = connect(PlayerService, 'player')
+  const event = connect(EventService, 'event')
+  const notify = connect(NotifyService, 'notify')
   return {
     game,
     player,

@@ -11,6 +11,7 @@ import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, st
 import { parseChannel } from '@gw/protocol'
 import type { PublishResult } from '@gw/pubsub'
 import { errorTable, GatewayError } from '../errors.ts'
+import type { CallScope } from '../observe/call-scope.ts'
 import type { BroadcastService } from '../services/broadcast-service.ts'
 import { type PublishRequest, PublisherService } from './gen/gateway/v1/publisher_pb.ts'
 
@@ -18,6 +19,8 @@ export interface PublisherServerOptions {
   readonly broadcast: BroadcastService
   readonly host: string
   readonly port: number
+  /** Each call is answered inside of it. */
+  readonly scope: CallScope
   readonly onPublish?: (result: { readonly channel: string; readonly code: number }) => void
 }
 
@@ -65,6 +68,7 @@ function definition<I extends DescMessage, O extends DescMessage>({ name, input,
 }
 
 function unary<I extends DescMessage, O extends DescMessage>(
+  scope: CallScope,
   method: Method<I, O>,
   answer: (request: MessageShape<I>) => Promise<MessageInitShape<O>>,
 ) {
@@ -72,7 +76,9 @@ function unary<I extends DescMessage, O extends DescMessage>(
     call: ServerUnaryCall<MessageShape<I>, MessageShape<O>>,
     callback: sendUnaryData<MessageShape<O>>,
   ): void => {
-    answer(call.request).then(
+    const [traceparent, requestId] = ['traceparent', 'x-request-id'].map((name) => call.metadata.get(name)[0])
+    const facts = { rpc: `${PublisherService.typeName}/${method.name}`, traceparent, requestId }
+    scope(facts, () => answer(call.request)).then(
       (reply) => callback(null, create(method.output, reply)),
       (error: unknown) => {
         const { code, message } = refusalOf(error)
@@ -89,6 +95,7 @@ export function createPublisherServer({
   broadcast,
   host,
   port,
+  scope,
   onPublish,
 }: PublisherServerOptions): PublisherServer {
   const server = new Server({ 'grpc.max_receive_message_length': 1024 * 1024 })
@@ -118,8 +125,8 @@ export function createPublisherServer({
   server.addService(
     { publish: definition(publishMethod), broadcast: definition(broadcastMethod) },
     {
-      publish: unary(publishMethod, publish),
-      broadcast: unary(broadcastMethod, async ({ channels, payloadJson, idempotencyKey }) => {
+      publish: unary(scope, publishMethod, publish),
+      broadcast: unary(scope, broadcastMethod, async ({ channels, payloadJson, idempotencyKey }) => {
         if (channels.length > maxChannels)
           throw new Refusal(status.INVALID_ARGUMENT, `more than ${maxChannels} channels`)
         const results = await Promise.all(

@@ -7,6 +7,7 @@ import type { Request, RequestHandler } from 'express'
 import type { Dispatcher } from 'undici'
 import type { Config } from '../config.ts'
 import type { BackendGuard } from '../grpc/backend-guard.ts'
+import { traceProxy } from '../observe/traced-proxy.ts'
 import { createProxy, type ProxyResult } from './proxy.ts'
 
 export type ProxiedService = 'game' | 'player' | 'balance' | 'event'
@@ -47,7 +48,7 @@ export function createProxies(options: ProxiesOptions): readonly MountableProxy[
 
   function proxyTo(service: ProxiedService, target: string | undefined): readonly MountableProxy[] {
     if (target === undefined) return []
-    const handler = createProxy({
+    const proxy = createProxy({
       target,
       timeoutMs: config.PROXY_TIMEOUT_MS,
       maxBodyBytes: config.PROXY_MAX_BODY_BYTES,
@@ -56,6 +57,7 @@ export function createProxies(options: ProxiesOptions): readonly MountableProxy[
       headers,
       onResult: (result) => onResult(service, result),
     })
+    const handler = traceProxy(target, proxy)
     return prefixes[service].map((prefix) => ({ prefix, handler }))
   }
 

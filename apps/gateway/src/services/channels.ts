@@ -3,7 +3,14 @@
  *
  *   broker ── message ──▶ accepts? ──▶ frame (built once) ──▶ connection.send
  */
-import { type Connection, encodeFrame, type Subscriptions } from '@gw/connections'
+import {
+  type Connection,
+  encodeFrame,
+  type Frame,
+  type SendOptions,
+  type SendResult,
+  type Subscriptions,
+} from '@gw/connections'
 import type { Reset as ResetMessage } from '@gw/protocol'
 import {
   type Broker,
@@ -77,10 +84,23 @@ export interface ChannelsOptions {
   /** What goes out behind a message to each socket that got it. */
   readonly derivedFrom?: (message: ChannelMessage) => readonly DerivedFrame[]
   readonly onReset?: (channel: string, reason: string) => void
+  /** A subscription with a position was made. */
+  readonly onResume?: (recovered: boolean) => void
+  /** Called for each message to each socket. */
+  readonly onSent?: (message: ChannelMessage, result: SendResult) => void
+  /** Called for each other frame to each socket. */
+  readonly onSentFrame?: (frame: Frame, result: SendResult) => void
+  /** Between true and false a socket is given what it missed, or what waited for its start. */
+  readonly onReplay?: (isReplay: boolean) => void
 }
 
 export function createChannels({ broker, subscriptions, kindOf, ...hooks }: ChannelsOptions): Channels {
   const joined = new Map<string, Map<string, Subscription>>()
+
+  function sendFrame(connection: Connection, frame: Frame, options?: SendOptions): void {
+    const result = connection.send(frame, options)
+    hooks.onSentFrame?.(frame, result)
+  }
 
   function subscriberFor(connection: Connection, channel: string, options: JoinOptions): Subscriber {
     const kind = kindOf(channel)
@@ -90,13 +110,15 @@ export function createChannels({ broker, subscriptions, kindOf, ...hooks }: Chan
         if (message.encoded === undefined) hooks.onFanOut?.(message)
         const frame = frameOf(message, options.hasPosition)
         if (options.accepts !== undefined && !options.accepts(message)) return
-        connection.send(frame, sendOptions)
-        for (const behind of hooks.derivedFrom?.(message) ?? []) connection.send(behind.frame, behind.options)
+        const result = connection.send(frame, sendOptions)
+        hooks.onSent?.(message, result)
+        for (const behind of hooks.derivedFrom?.(message) ?? [])
+          sendFrame(connection, behind.frame, behind.options)
       },
       onReset({ epoch, seq, reason }) {
         hooks.onReset?.(channel, reason)
         const reset: ResetMessage = { type: 'Reset', channel, epoch, reason }
-        connection.send(encodeFrame(JSON.stringify(reset)))
+        sendFrame(connection, encodeFrame(JSON.stringify(reset)))
         options.onReset?.({ channel, epoch, seq })
       },
     }
@@ -134,11 +156,16 @@ export function createChannels({ broker, subscriptions, kindOf, ...hooks }: Chan
       const own = joined.get(connection.id) ?? new Map<string, Subscription>()
       joined.set(connection.id, own.set(channel, subscription))
       const { epoch, seq, recovered } = subscription
+      if (recovered !== undefined) hooks.onResume?.(recovered)
       return {
         position: { channel, epoch, seq },
         recovered: recovered === true,
         isNew,
-        start: () => subscription.start(),
+        start() {
+          hooks.onReplay?.(true)
+          subscription.start()
+          hooks.onReplay?.(false)
+        },
       }
     },
 

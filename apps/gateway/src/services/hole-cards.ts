@@ -2,7 +2,7 @@
  * Brings each player the own two cards of every new hand: asked of Game as that user, written to that user's own sockets
  * that watch the table, and to nothing else: no channel, no log line, no other map holds a card.
  */
-import { type Connection, encodeFrame } from '@gw/connections'
+import { type Connection, encodeFrame, type Frame, type SendResult } from '@gw/connections'
 import type { HoleCards } from '@gw/protocol'
 import type { Backends } from '../grpc/backends.ts'
 import type { TableFacts } from './table-facts.ts'
@@ -13,6 +13,8 @@ export interface HoleCardsOptions {
   /** The user's own sockets on this instance that are subscribed to the table. */
   readonly socketsOf: (userId: string, tableId: string) => readonly Connection[]
   readonly onError: (error: unknown, context: { readonly userId: string; readonly tableId: string }) => void
+  /** What became of the cards on their way to one socket. */
+  readonly onSent?: (frame: Frame, result: SendResult) => void
 }
 
 export interface HoleCardsService {
@@ -35,7 +37,7 @@ export function holeCardsMessage(
 
 const noHand = ''
 
-export function createHoleCards({ game, socketsOf, onError }: HoleCardsOptions): HoleCardsService {
+export function createHoleCards({ game, socketsOf, onError, onSent }: HoleCardsOptions): HoleCardsService {
   /** For each socket and table: the last hand whose cards it has, or that it is known to have none of. */
   const settled = new WeakMap<Connection, Map<string, string>>()
   /** The newest hand that was offered to those who are being asked for. */
@@ -55,7 +57,10 @@ export function createHoleCards({ game, socketsOf, onError }: HoleCardsOptions):
     const message = holeCardsMessage(tableId, handId, holeCards)
     const frame = message && encodeFrame(JSON.stringify(message))
     for (const connection of lacking(tableId, userId, handId)) {
-      if (frame) connection.send(frame)
+      if (frame) {
+        const result = connection.send(frame)
+        onSent?.(frame, result)
+      }
       // Seated and without cards: not dealt in. Asked once a hand, not at each update.
       settled.get(connection)?.set(tableId, handId)
     }

@@ -1,5 +1,6 @@
 /** Updates that existing backends publish on the platform's old channel (contract §5.1), as channel messages. */
 import { createHash } from 'node:crypto'
+import { extractTraceparent } from '@gw/observability/tracing'
 import { z } from 'zod'
 
 const envelope = z.object({
@@ -7,6 +8,17 @@ const envelope = z.object({
   tableId: z.string().min(1).max(128),
   payload: z.looseObject({ type: z.string().min(1) }),
   sourceId: z.string().min(1),
+  // Additions of ours; whoever sends something else there is heard all the same.
+  traceparent: z
+    .string()
+    .refine((text) => extractTraceparent(text) !== undefined)
+    .optional()
+    .catch(undefined),
+  requestId: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,128}$/)
+    .optional()
+    .catch(undefined),
 })
 
 const lobbyPayload = z.looseObject({
@@ -18,6 +30,9 @@ export interface ChannelPublication {
   readonly data: string
   /** Of a table's snapshot: its content, which every instance hears alike, whatever is added to it on its way. */
   readonly idempotencyKey?: string
+  /** The trace and the request that it belongs to, where the backend says so. */
+  readonly traceparent?: string
+  readonly requestId?: string
   /** Who published: own instances are skipped by the caller. */
   readonly sourceId: string
 }
@@ -45,12 +60,13 @@ export function parseIngestEnvelope(raw: Buffer | string): ChannelPublication | 
   }
   const parsed = envelope.safeParse(json)
   if (!parsed.success) return undefined
-  const { channel, tableId, payload, sourceId } = parsed.data
+  const { channel, tableId, payload, sourceId, traceparent, requestId } = parsed.data
+  const origin = { sourceId, ...(traceparent && { traceparent }), ...(requestId && { requestId }) }
   switch (channel) {
     case 'lobby':
-      return { channel: 'lobby', data: JSON.stringify(normaliseLobby(payload)), sourceId }
+      return { channel: 'lobby', data: JSON.stringify(normaliseLobby(payload)), ...origin }
     case 'chat':
-      return { channel: `chat:${tableId}`, data: JSON.stringify(payload), sourceId }
+      return { channel: `chat:${tableId}`, data: JSON.stringify(payload), ...origin }
     case 'table':
     case 'timer': {
       const data = JSON.stringify(payload)
@@ -59,7 +75,7 @@ export function parseIngestEnvelope(raw: Buffer | string): ChannelPublication | 
         data,
         // A state with the same version and times is the same state. Other messages may be meant twice.
         ...(payload.type === 'TableSnapshot' && { idempotencyKey: digest(data) }),
-        sourceId,
+        ...origin,
       }
     }
   }

@@ -9,7 +9,7 @@
  * themselves; frames before it are held here, bounded, and played after Welcome.
  */
 import type { Identity, TokenVerifier } from '@gw/auth'
-import { type Connection, encodeFrame } from '@gw/connections'
+import { type Connection, encodeFrame, type Frame, type SendResult } from '@gw/connections'
 import {
   type Authenticate,
   type ClientMessage,
@@ -22,6 +22,7 @@ import {
 } from '@gw/protocol'
 import { parseClientMessage } from '@gw/protocol/schemas'
 import { GatewayError } from '../errors.ts'
+import type { MessageScope } from '../observe/message-scope.ts'
 import type { ClientSession, Reply } from './client-session.ts'
 import type { Dispatch } from './dispatch.ts'
 import { invalidReply, isObject, refusalOf } from './error-replies.ts'
@@ -45,6 +46,8 @@ export type SessionEvent =
       readonly seconds: number
       readonly session: ClientSession
     }
+  /** The socket is not read for a while: too much of it waits. */
+  | { readonly type: 'paused' }
   | {
       readonly type: 'failed'
       readonly messageType: string
@@ -54,6 +57,8 @@ export type SessionEvent =
 
 export interface SessionOptions {
   readonly connection: Connection
+  /** Of the handshake. */
+  readonly requestId: string
   readonly verifier: TokenVerifier
   readonly dispatch: Dispatch
   readonly instanceId: string
@@ -74,10 +79,16 @@ export interface SessionOptions {
   readonly onReady: (session: ClientSession) => void
   /** Brings subscriptions back behind Welcome; what the client sends meanwhile waits. */
   readonly restore: Restore
+  /** Each message is handled inside of it. */
+  readonly scope: MessageScope
+  /** What became of a message to this client alone. */
+  readonly onSent: (frame: Frame, result: SendResult) => void
   readonly onEvent: (event: SessionEvent) => void
 }
 
 export interface Session {
+  /** Messages that were handled. */
+  readonly handled: number
   /** One frame of the client. */
   receive(data: Buffer): Promise<void>
   /** Verifies the handshake's token, if there was one, and starts the deadline. */
@@ -102,6 +113,7 @@ export function createSession(options: SessionOptions): Session {
   let heldBytes = 0
   let opening: Promise<void> | undefined
   let mayState = false
+  let handled = 0
   let stopWatchingToken = (): void => {}
   const deadline = setTimeout(() => close('auth_required', 'deadline'), options.authTimeoutMs)
 
@@ -118,7 +130,8 @@ export function createSession(options: SessionOptions): Session {
   }
 
   function send(message: ServerMessage): void {
-    connection.send(encodeFrame(JSON.stringify(message)))
+    const frame = encodeFrame(JSON.stringify(message))
+    options.onSent(frame, connection.send(frame))
   }
 
   /** Counts the token's life from now on, instead of the one before. */
@@ -152,8 +165,14 @@ export function createSession(options: SessionOptions): Session {
   }
 
   /** `asked` is undefined when the token came with the handshake: features and resume may still follow. */
-  async function authenticate(token: string, asked?: Authenticate): Promise<void> {
+  function authenticate(token: string, asked?: Authenticate): Promise<void> {
     phase = 'verifying'
+    const { requestId } = options
+    const facts = { requestId, connectionId: connection.id, userId: undefined, tableId: undefined }
+    return options.scope({ ...facts, type: 'Authenticate' }, () => enter(token, asked))
+  }
+
+  async function enter(token: string, asked: Authenticate | undefined): Promise<void> {
     const result = await verifier.verifyToken(token)
     if (phase !== 'verifying') return
     if (!result.ok) return close('auth_refused', result.code)
@@ -228,47 +247,53 @@ export function createSession(options: SessionOptions): Session {
     else if (id !== undefined && current.features.has('acks')) send({ type: 'Ack', id })
   }
 
+  /** Answers one message; resolves to `ok` or the word for what was wrong. */
+  async function respond(message: ClientMessage, current: ClientSession): Promise<string> {
+    try {
+      const reply =
+        message.type === 'Authenticate'
+          ? await (mayState ? state : renew)(message, current)
+          : await options.dispatch(message, current)
+      answer(message, reply, current)
+      if (reply === undefined || reply === 'answered') return 'ok'
+      return reply.type === 'Error' || reply.type === 'ChatError' ? 'refused' : 'ok'
+    } catch (error) {
+      const refusal = refusalOf(error, message)
+      send(refusal)
+      if (refusal.code === 'internal')
+        onEvent({ type: 'failed', messageType: message.type, error, session: current })
+      return refusal.code
+    }
+  }
+
   async function handle(data: Buffer, current: ClientSession): Promise<void> {
     const startedAt = performance.now()
     const json = parseJson(data)
     const parsed = parseClientMessage(json)
-    let result: string = 'ok'
-    if (parsed.ok) {
-      const { message } = parsed
-      try {
-        const reply =
-          message.type === 'Authenticate'
-            ? await (mayState ? state : renew)(message, current)
-            : await options.dispatch(message, current)
-        answer(message, reply, current)
-        if (
-          reply !== undefined &&
-          reply !== 'answered' &&
-          (reply.type === 'Error' || reply.type === 'ChatError')
-        )
-          result = 'refused'
-      } catch (error) {
-        const refusal = refusalOf(error, message)
-        send(refusal)
-        result = refusal.code
-        if (refusal.code === 'internal')
-          onEvent({ type: 'failed', messageType: message.type, error, session: current })
-      }
-    } else {
-      send(invalidReply(parsed, json))
-      result = parsed.code
-    }
     const messageType = parsed.ok ? parsed.message.type : 'invalid'
-    onEvent({
-      type: 'message',
-      messageType,
-      result,
-      seconds: (performance.now() - startedAt) / 1000,
-      session: current,
+    const facts = {
+      requestId: `${connection.id}.${++handled}`,
+      connectionId: connection.id,
+      userId: current.userId,
+      type: messageType,
+      tableId: parsed.ok && 'tableId' in parsed.message ? parsed.message.tableId : undefined,
+    }
+    await options.scope(facts, async () => {
+      let result: string
+      if (parsed.ok) result = await respond(parsed.message, current)
+      else {
+        send(invalidReply(parsed, json))
+        result = parsed.code
+      }
+      const seconds = (performance.now() - startedAt) / 1000
+      onEvent({ type: 'message', messageType, result, seconds, session: current })
     })
   }
 
   return {
+    get handled() {
+      return handled
+    },
     async open() {
       if (options.handshakeToken === undefined) return
       opening = authenticate(options.handshakeToken)

@@ -5,20 +5,44 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, Server } from 'node:http'
 import { extractSocketToken, type TokenVerifier } from '@gw/auth'
-import { type Connection, type ConnectionRegistry, createConnection, type Heartbeat } from '@gw/connections'
+import {
+  type Connection,
+  type ConnectionClose,
+  type ConnectionRegistry,
+  createConnection,
+  type Heartbeat,
+} from '@gw/connections'
 import { fromWebSocket } from '@gw/connections/ws'
 import { closeCodes } from '@gw/protocol'
 import type { WebSocket } from 'ws'
 import { type AdmissionLimits, createAdmission } from './admission.ts'
 import type { ClientSession } from './client-session.ts'
 import type { Dispatch } from './dispatch.ts'
-import { createSession, type Session, type SessionEvent } from './session.ts'
+import { createSession, type Session, type SessionEvent, type SessionOptions } from './session.ts'
 import { drainInBatches } from './drain.ts'
 import type { Restore } from './restore.ts'
 import type { Silence } from './silence.ts'
 import { listenForUpgrades, type UpgradeRefusal } from './upgrade.ts'
 
-export interface SocketsOptions {
+/** The whole of an authenticated socket's life. */
+export interface SocketLife extends Pick<ConnectionClose, 'code' | 'initiator'> {
+  /** Of the handshake. */
+  readonly requestId: string
+  readonly durationMs: number
+  /** Client messages that were handled. */
+  readonly messages: number
+  readonly receivedBytes: number
+  readonly sentBytes: number
+}
+
+/** All sockets together; the bytes are those of closed ones too. */
+export interface SocketTraffic {
+  readonly queuedBytes: number
+  readonly receivedBytes: number
+  readonly sentBytes: number
+}
+
+export interface SocketsOptions extends Pick<SessionOptions, 'scope' | 'onSent'> {
   readonly server: Server
   readonly instanceId: string
   readonly verifier: TokenVerifier
@@ -41,10 +65,7 @@ export interface SocketsOptions {
   readonly onReady: (session: ClientSession) => void
   readonly restore: Restore
   /** An authenticated socket is gone. */
-  readonly onGone: (
-    session: ClientSession,
-    close: { readonly code: number; readonly durationMs: number },
-  ) => void
+  readonly onGone: (session: ClientSession, life: SocketLife) => void
   readonly onEvent: (event: SessionEvent) => void
   readonly onRefused: (reason: UpgradeRefusal) => void
   readonly onError: (error: unknown, connectionId: string) => void
@@ -53,6 +74,7 @@ export interface SocketsOptions {
 export interface Sockets {
   /** Sockets, authenticated or not. */
   readonly count: number
+  traffic(): SocketTraffic
   /** The authenticated session of a connection of this instance. */
   sessionOf(connectionId: string): ClientSession | undefined
   /** Authenticated sessions, oldest first, each with its serial; those after `serial`. */
@@ -77,6 +99,7 @@ export function createSockets(options: SocketsOptions): Sockets {
   const open = new Map<string, Connection>()
   const sessions = new Map<string, { readonly serial: number; readonly client: ClientSession }>()
   let lastSerial = 0
+  const closed = { receivedBytes: 0, sentBytes: 0 }
   const admission = createAdmission({
     limits,
     addressOf: options.addressOf,
@@ -85,7 +108,7 @@ export function createSockets(options: SocketsOptions): Sockets {
   })
   let whenEmpty: (() => void) | undefined
 
-  function accept(socket: WebSocket, request: IncomingMessage): void {
+  function accept(socket: WebSocket, request: IncomingMessage, requestId: string): void {
     const address = options.addressOf(request)
     const place = admission.enter(address)
     const id = randomUUID()
@@ -100,22 +123,28 @@ export function createSockets(options: SocketsOptions): Sockets {
       outbound,
       onMessage: (data) => session?.receive(data),
       // At once when the end begins, by its own reason: a peer that never answers the close would tell another.
-      onClosing({ code }) {
+      onClosing({ code, initiator }) {
+        const messages = session?.handled ?? 0
         const gone = session?.end()
         sessions.delete(id)
         registry.unregister(id)
         options.heartbeat.remove(connection)
         options.silence.remove(connection)
-        if (gone) options.onGone(gone, { code, durationMs: performance.now() - openedAt })
+        const { receivedBytes, sentBytes } = connection
+        const life = { code, initiator, requestId, durationMs: performance.now() - openedAt }
+        if (gone) options.onGone(gone, { ...life, messages, receivedBytes, sentBytes })
       },
       // Only now its place is free.
       onClose() {
         open.delete(id)
+        closed.receivedBytes += connection.receivedBytes
+        closed.sentBytes += connection.sentBytes
         place.leave()
         if (open.size === 0) whenEmpty?.()
       },
       onEvent(event) {
         if (event.type === 'error') options.onError(event.error, id)
+        if (event.type === 'reading' && event.paused) options.onEvent({ type: 'paused' })
       },
     })
     function remember(client: ClientSession): void {
@@ -128,6 +157,7 @@ export function createSockets(options: SocketsOptions): Sockets {
     const token = extractSocketToken(request, { query: options.queryToken })
     session = createSession({
       connection,
+      requestId,
       verifier: options.verifier,
       dispatch: options.dispatch,
       instanceId: options.instanceId,
@@ -147,6 +177,8 @@ export function createSockets(options: SocketsOptions): Sockets {
       onRenewed: remember,
       onReady: options.onReady,
       restore: options.restore,
+      scope: options.scope,
+      onSent: options.onSent,
       onEvent: options.onEvent,
     })
     if (!token.ok && token.reason === 'conflict') {
@@ -173,6 +205,15 @@ export function createSockets(options: SocketsOptions): Sockets {
   return {
     get count() {
       return open.size
+    },
+    traffic() {
+      const sum = { ...closed, queuedBytes: 0 }
+      for (const { bufferedBytes, receivedBytes, sentBytes } of open.values()) {
+        sum.queuedBytes += bufferedBytes
+        sum.receivedBytes += receivedBytes
+        sum.sentBytes += sentBytes
+      }
+      return sum
     },
     sessionOf: (connectionId) => sessions.get(connectionId)?.client,
     *sessionsAfter(after) {

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { requestIdOf } from '@gw/observability/http'
 import { wsPath } from '@gw/protocol'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { AdmissionRefusal } from './admission.ts'
@@ -17,7 +18,8 @@ export interface UpgradeOptions {
   readonly allowedOrigins: readonly string[]
   /** The admission's own refusal, e.g. too many sockets; undefined lets it in. */
   readonly admit: (request: IncomingMessage) => AdmissionRefusal | undefined
-  readonly onSocket: (socket: WebSocket, request: IncomingMessage) => void
+  /** `requestId` is the client's `X-Request-Id`, or a new one; it is in the answer's headers. */
+  readonly onSocket: (socket: WebSocket, request: IncomingMessage, requestId: string) => void
   readonly onRefused: (reason: UpgradeRefusal, request: IncomingMessage) => void
 }
 
@@ -42,12 +44,14 @@ const hintOf: Readonly<Record<number, string>> = {
   503: 'Retry-After: 2\r\n',
 }
 
-function refuse(socket: Duplex, reason: UpgradeRefusal): void {
+function refuse(socket: Duplex, reason: UpgradeRefusal, requestId: string): void {
   const [status, text] = statusOf[reason]
-  const body = JSON.stringify({ code: reason === 'path' ? 'not_found' : reason, message: text })
+  const code = reason === 'path' ? 'not_found' : reason
+  const body = JSON.stringify({ code, message: text, requestId })
   socket.end(
     `HTTP/1.1 ${status} ${text}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nX-Gateway-Reason: ${reason}\r\n${hintOf[status] ?? ''}\r\n${body}`,
+      `Content-Length: ${Buffer.byteLength(body)}\r\nX-Request-Id: ${requestId}\r\n` +
+      `X-Gateway-Reason: ${reason}\r\n${hintOf[status] ?? ''}\r\n${body}`,
   )
   // The peer may never read or close: the socket has no timeout of its own any more.
   const lingering = setTimeout(() => socket.destroy(), 1000)
@@ -87,9 +91,16 @@ export function listenForUpgrades(options: UpgradeOptions): () => void {
     handleProtocols: (protocols) => [...protocols].find((name) => !name.startsWith('bearer.')) ?? false,
   })
 
+  const requestIds = new WeakMap<IncomingMessage, string>()
+  webSockets.on('headers', (headers, request) => {
+    headers.push(`X-Request-Id: ${requestIds.get(request)}`)
+  })
+
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     // Without a listener a reset during the handshake would end the process.
     socket.on('error', () => socket.destroy())
+    const requestId = requestIdOf(request.headers['x-request-id'])
+    requestIds.set(request, requestId)
     const path = request.url?.split('?', 1)[0]
     const reason: UpgradeRefusal | undefined =
       path !== wsPath
@@ -103,10 +114,12 @@ export function listenForUpgrades(options: UpgradeOptions): () => void {
               : options.admit(request)
     if (reason !== undefined) {
       options.onRefused(reason, request)
-      refuse(socket, reason)
+      refuse(socket, reason, requestId)
       return
     }
-    webSockets.handleUpgrade(request, socket, head, options.onSocket)
+    webSockets.handleUpgrade(request, socket, head, (webSocket) =>
+      options.onSocket(webSocket, request, requestId),
+    )
   }
 
   options.server.on('upgrade', onUpgrade)

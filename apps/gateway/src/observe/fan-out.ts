@@ -1,0 +1,141 @@
+/**
+ * What became of the frames that went out to clients. A fan-out to thousands costs one increment per receiver and is
+ * recorded once, when its last frame is with its socket:
+ *
+ *   message off the log ── first receiver ▶ begin ── … ── last receiver ── writes of the turn ▶ record, end of the span
+ */
+import { afterWrites, type Frame, type SendResult } from '@gw/connections'
+import type { Metrics } from '@gw/observability/metrics'
+import { extractTraceparent, startSpan } from '@gw/observability/tracing'
+import { serverSchemas } from '@gw/protocol/schemas'
+import type { ChannelMessage } from '@gw/pubsub'
+import { type Context, context, type Span, TraceFlags } from '@opentelemetry/api'
+import { kindLabel } from './labels.ts'
+
+/** Called for every frame to every socket: keep it cheap. */
+export interface FanOutObserver {
+  /** A channel's message went to one socket. */
+  readonly onSent: (message: ChannelMessage, result: SendResult) => void
+  /** Any other frame, to one socket or to many. */
+  readonly onSentFrame: (frame: Frame, result: SendResult) => void
+  /** What is sent between true and false was missed by one socket, or waited for it: not a fan-out. */
+  readonly onReplay: (isReplay: boolean) => void
+}
+
+type Counts = Record<SendResult, number>
+
+interface Current {
+  readonly message: ChannelMessage
+  readonly isReplay: boolean
+  readonly counts: Counts
+  readonly startedAtMs: number
+  readonly delivery: { readonly span: Span; readonly context: Context } | undefined
+}
+
+const types: ReadonlySet<string> = new Set(Object.keys(serverSchemas))
+const results = ['sent', 'queued', 'conflated', 'dropped', 'closed'] as const
+const noCounts = (): Counts => ({ sent: 0, queued: 0, conflated: 0, dropped: 0, closed: 0 })
+
+/** The `type` of a message, read off its first bytes: publishers put it first, and nothing is parsed for a label. */
+function typeOf(bytes: Buffer): string {
+  const type = /"type":"(\w{1,40})"/.exec(bytes.toString('latin1', 0, 80))?.[1] ?? ''
+  return types.has(type) ? type : 'other'
+}
+
+/** A span in the publisher's trace, linked to the publish. Undefined where nobody keeps that trace. */
+function startDelivery({ channel, epoch, seq, traceparent }: ChannelMessage): Current['delivery'] {
+  const publish = traceparent === undefined ? undefined : extractTraceparent(traceparent)
+  if (!publish || (publish.traceFlags & TraceFlags.SAMPLED) === 0) return undefined
+  return startSpan(`deliver ${kindLabel(channel)}`, {
+    kind: 'consumer',
+    parent: publish,
+    links: [publish],
+    attributes: {
+      'messaging.system': 'gateway',
+      'messaging.operation.type': 'process',
+      'messaging.destination.name': channel,
+      'gateway.epoch': epoch,
+      'gateway.seq': seq,
+    },
+  })
+}
+
+/** Records into `metrics`; a message whose publisher is traced gets a span on each instance, linked to the publish. */
+export function createFanOutObserver(metrics: Metrics): FanOutObserver {
+  let current: Current | undefined
+  let frames = new Map<Frame, Counts>()
+  let isReplay = false
+  let scheduled = false
+  const written: Current[] = []
+
+  function schedule(): void {
+    if (scheduled) return
+    scheduled = true
+    // Behind the synchronous delivery to all receivers; then behind their writes.
+    queueMicrotask(() => {
+      scheduled = false
+      close()
+      recordFrames()
+      afterWrites(recordWritten)
+    })
+  }
+
+  function begin(message: ChannelMessage): Current {
+    close()
+    schedule()
+    const delivery = isReplay ? undefined : startDelivery(message)
+    current = { message, isReplay, counts: noCounts(), startedAtMs: performance.now(), delivery }
+    return current
+  }
+
+  function close(): void {
+    if (current) written.push(current)
+    current = undefined
+  }
+
+  function countSent(type: string, counts: Counts): void {
+    for (const result of results)
+      if (counts[result] > 0) metrics.wsMessagesSent.inc({ type, result }, counts[result])
+  }
+
+  function recordFrames(): void {
+    if (frames.size === 0) return
+    for (const [frame, counts] of frames) countSent(typeOf(frame), counts)
+    frames = new Map()
+  }
+
+  function recordWritten(): void {
+    const endedAtMs = performance.now()
+    for (const { message, counts, startedAtMs, delivery, ...one } of written.splice(0)) {
+      countSent(typeOf(message.data), counts)
+      if (one.isReplay) continue
+      const receivers = results.reduce((sum, result) => sum + counts[result], 0)
+      const kind = kindLabel(message.channel)
+      metrics.fanoutConnections.observe({ kind }, receivers)
+      metrics.fanoutDuration.observe({ kind }, (endedAtMs - startedAtMs) / 1000)
+      const latency = Math.max(0, performance.timeOrigin + startedAtMs - message.publishedAtMs) / 1000
+      // In the span's context: the histogram's exemplar leads to it.
+      context.with(delivery?.context ?? context.active(), () =>
+        metrics.publishToDeliver.observe({ kind }, latency),
+      )
+      delivery?.span.setAttribute('gateway.receivers', receivers)
+      delivery?.span.end()
+    }
+  }
+
+  return {
+    onSent(message, result) {
+      const one = current?.message === message && current.isReplay === isReplay ? current : begin(message)
+      one.counts[result]++
+    },
+    onSentFrame(frame, result) {
+      const counts = frames.get(frame) ?? noCounts()
+      counts[result]++
+      frames.set(frame, counts)
+      schedule()
+    },
+    onReplay(now) {
+      isReplay = now
+    },
+  }
+}
