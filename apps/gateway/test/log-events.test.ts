@@ -10,7 +10,7 @@ function eventsOfCode(): string[] {
   for (const file of globSync('{apps/gateway,packages/observability}/src/**/*.ts', { cwd: root })) {
     const source = readFileSync(join(root, file), 'utf8')
     for (const [, level, name] of source.matchAll(
-      /logger\s*\.(error|warn|info|debug)\(\s*'([a-z][a-z0-9_]*)'/g,
+      /(?:logger|audit)\s*\.(error|warn|info|debug)\(\s*'([a-z][a-z0-9_]*)'/g,
     ))
       events.add(`${name} ${level}`)
     for (const [, level, name] of source.matchAll(/put\('(\w+)', '([a-z_]+)'/g))
