@@ -2,7 +2,7 @@
 import { tracingChannel } from 'node:diagnostics_channel'
 import { boundedLabel, type Metrics } from '@gw/observability/metrics'
 import { recordFailure, startSpan } from '@gw/observability/tracing'
-import { context, type Context, type Span, trace, TraceFlags } from '@opentelemetry/api'
+import { type Context, type Span, trace, TraceFlags } from '@opentelemetry/api'
 
 /** What ioredis tells of a command. Its `args` may hold anything: they are not looked at. */
 interface Command {
