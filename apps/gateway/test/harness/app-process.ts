@@ -17,6 +17,8 @@ export interface AppProcessOptions {
   readonly env: Readonly<Record<string, string>>
   /** For the first line waited for. Default 20 000. */
   readonly timeoutMs?: number
+  /** How many files the process may have open, sockets included. Default: as many as this one. */
+  readonly openFiles?: number
 }
 
 /** A real process of an app, run from source with nothing of this process's environment but PATH. */
@@ -47,9 +49,12 @@ async function exitOf(child: ChildProcess) {
   return { code, signal }
 }
 
-export function startApp({ app, env, timeoutMs = 20_000 }: AppProcessOptions): AppProcess {
+export function startApp({ app, env, timeoutMs = 20_000, openFiles }: AppProcessOptions): AppProcess {
   const main = resolve(root, `apps/${app}/src/main.ts`)
-  const child = spawn(process.execPath, ['--conditions=@gw/source', main], {
+  const line = [process.execPath, '--conditions=@gw/source', main]
+  const limited = ['sh', '-c', `ulimit -n ${openFiles} && exec "$0" "$@"`, ...line]
+  const [command = '', ...args] = openFiles === undefined ? line : limited
+  const child = spawn(command, args, {
     cwd: root,
     env: { PATH: process.env['PATH'] ?? '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -67,7 +72,7 @@ export function startApp({ app, env, timeoutMs = 20_000 }: AppProcessOptions): A
   })
   createInterface({ input: child.stderr }).on('line', (text) => raw.push(text))
 
-  async function line(msg: string, waitMs = timeoutMs): Promise<LogLine> {
+  async function lineOf(msg: string, waitMs = timeoutMs): Promise<LogLine> {
     const known = lines.find((candidate) => candidate.msg === msg)
     if (known) return known
     const { promise, resolve: found, reject } = Promise.withResolvers<LogLine>()
@@ -91,7 +96,7 @@ export function startApp({ app, env, timeoutMs = 20_000 }: AppProcessOptions): A
     pid: child.pid ?? -1,
     lines,
     output: () => raw.join('\n'),
-    line,
+    line: lineOf,
     exited,
     signal: (signal) => void child.kill(signal),
     async kill(signal) {

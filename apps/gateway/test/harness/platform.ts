@@ -1,6 +1,6 @@
 import { signToken } from '@gw/testing'
 import { z } from 'zod'
-import { type AppProcess, startApp } from './app-process.ts'
+import { type AppProcess, type AppProcessOptions, startApp } from './app-process.ts'
 
 /** At least 32 bytes; of the tests only. */
 export const secret = 'only-for-tests-0123456789-abcdefghijklmnop'
@@ -141,7 +141,10 @@ export function backendsOf({ ports }: Pick<Demo, 'ports'>): Readonly<Record<stri
 }
 
 /** One gateway process on free ports; resolves when it listens, not when it is ready. */
-export async function startGateway(env: Readonly<Record<string, string>> = {}): Promise<GatewayProcess> {
+export async function startGateway(
+  env: Readonly<Record<string, string>> = {},
+  options: Pick<AppProcessOptions, 'openFiles'> = {},
+): Promise<GatewayProcess> {
   const defaults = {
     HOST: '127.0.0.1',
     PORT: '0',
@@ -151,7 +154,7 @@ export async function startGateway(env: Readonly<Record<string, string>> = {}): 
     ADMIN_PORT: '0',
     JWT_HS256_SECRET: secret,
   }
-  const process = startApp({ app: 'gateway', env: { ...defaults, ...env } })
+  const process = startApp({ app: 'gateway', env: { ...defaults, ...env }, ...options })
   const { port, metricsPort, internalPort, adminPort } = gatewayPorts.parse(await process.line('started'))
   const url = `http://127.0.0.1:${port}`
   return {
