@@ -1,13 +1,14 @@
 /**
- * The admin port: the API behind one token.
+ * The admin port: the API behind one token, and the console page, which is only text until somebody types the token in.
  *
- *   request id ▶ request guard ▶ security headers ▶ token ▶ JSON body ▶ routes ▶ 404 ▶ one error answer
+ *   request id ▶ request guard ▶ security headers ▶ console files ▶ token ▶ JSON body ▶ routes ▶ 404 ▶ one error answer
  *
  * A port of its own beside the internal one: that one speaks gRPC, and backends that may publish must not be able to
  * reach this one.
  */
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { extractBearer } from '@gw/auth'
 import { runWithContext } from '@gw/observability/logger'
 import express, { type ErrorRequestHandler, type RequestHandler, type Router } from 'express'
@@ -35,6 +36,16 @@ export interface AdminServer {
   close(): Promise<void>
 }
 
+const consoleFolder = new URL('../../console/', import.meta.url)
+const consoleFiles = {
+  '/': ['index.html', 'text/html; charset=utf-8'],
+  '/console.css': ['console.css', 'text/css; charset=utf-8'],
+  '/console.js': ['console.js', 'text/javascript; charset=utf-8'],
+  '/api.js': ['api.js', 'text/javascript; charset=utf-8'],
+  '/view.js': ['view.js', 'text/javascript; charset=utf-8'],
+  '/overview.js': ['overview.js', 'text/javascript; charset=utf-8'],
+} as const
+
 /** Compared by digest: equal length, and equal time whatever differs. */
 function requireToken({ token, onRefused }: Pick<AdminServerOptions, 'token' | 'onRefused'>): RequestHandler {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
@@ -55,6 +66,7 @@ const nameRequest: RequestHandler = (_request, response, next) => {
   runWithContext({ requestId }, next)
 }
 
+/** Throws when a file of the console is missing: the build is broken then. */
 export function createAdminServer(options: AdminServerOptions): AdminServer {
   const app = express()
   app.disable('x-powered-by')
@@ -82,6 +94,12 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
     }),
   )
   app.use(requestGuard())
+  for (const [path, [file, type]] of Object.entries(consoleFiles)) {
+    const content = readFileSync(new URL(file, consoleFolder))
+    app.get(path, (_request, response) => {
+      response.type(type).send(content)
+    })
+  }
   app.use('/api', requireToken(options), express.json({ limit: 4096, strict: true }), options.routes)
   app.use((_request, response) => sendError(response, new GatewayError('not_found')))
   // Express tells error handlers by their four parameters.

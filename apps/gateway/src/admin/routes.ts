@@ -125,7 +125,8 @@ export function adminRoutes(options: AdminRoutesOptions): Router {
 
   get('/instances', async () => {
     const { results, silent, complete } = await fleet.ask({ type: 'report' })
-    return { instances: Object.values(results), silent, complete }
+    const instances = Object.values(results).sort((a, b) => a.instanceId.localeCompare(b.instanceId))
+    return { instances, silent, complete }
   })
   get('/health', async () => {
     const { health, notReady, state } = await one({ type: 'report' }, instanceId)

@@ -1,0 +1,156 @@
+/** The console in a real browser, against two gateways with players on them. */
+import { startBrowser } from '@gw/testing/browser'
+import { startRedis, type TestRedis } from '@gw/testing'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { backendsOf, type Demo, type GatewayProcess, startDemo, startGateway } from './harness/platform.ts'
+import { connectPlayer } from './harness/player.ts'
+
+type Browser = Awaited<ReturnType<typeof startBrowser>>
+type Page = Awaited<ReturnType<Browser['newPage']>>
+
+const token = 'console-only-for-tests-0123456789-abcdef'
+let browser: Browser
+let redis: TestRedis
+let demo: Demo
+let one: GatewayProcess
+let two: GatewayProcess
+
+beforeAll(async () => {
+  browser = await startBrowser()
+  redis = await startRedis()
+  demo = await startDemo({ REDIS_URL: redis.url })
+  const env = { ...backendsOf(demo), ADMIN_TOKEN: token, REDIS_URL: redis.url }
+  ;[one, two] = await Promise.all([
+    startGateway({ ...env, INSTANCE_ID: 'one' }),
+    startGateway({ ...env, INSTANCE_ID: 'two' }),
+  ])
+  await Promise.all([one.ready(), two.ready()])
+}, 300_000)
+
+afterAll(async () => {
+  await browser?.close()
+  for (const part of [one, two, demo]) await part?.[Symbol.asyncDispose]()
+  redis?.stop()
+})
+
+interface OpenPage extends AsyncDisposable {
+  readonly page: Page
+  /** What the page complained about. */
+  readonly complaints: readonly string[]
+}
+
+async function openConsole(hash = '', size = { width: 1280, height: 800 }): Promise<OpenPage> {
+  const context = await browser.newContext({ viewport: size })
+  const page = await context.newPage()
+  const complaints: string[] = []
+  page.on('pageerror', (error) => complaints.push(error.message))
+  page.on('console', (message) => {
+    // The refused login is in a test of its own.
+    if (message.type() === 'error' && !message.text().includes('401')) complaints.push(message.text())
+  })
+  await page.goto(`${one.adminUrl}/${hash}`)
+  await page.getByLabel('Admin token').fill(token)
+  await page.getByLabel('Your name').fill('oona')
+  await page.getByRole('button', { name: 'Open' }).click()
+  await page.getByRole('navigation').waitFor()
+  return { page, complaints, [Symbol.asyncDispose]: () => context.close() }
+}
+
+test('a wrong token opens nothing; the right one shows both instances and what they depend on', async () => {
+  const context = await browser.newContext()
+  const page = await context.newPage()
+  await page.goto(one.adminUrl)
+  await page.getByLabel('Admin token').fill('x'.repeat(40))
+  await page.keyboard.press('Enter')
+  await page.getByText('Missing or wrong admin token').waitFor()
+  expect(await page.getByRole('navigation').isVisible()).toBe(false)
+  await context.close()
+
+  await using opened = await openConsole()
+  const overview = opened.page
+  await overview.getByText('2 of 2 ready').waitFor()
+  for (const name of ['one', 'two']) {
+    const card = overview.getByRole('article', { name })
+    for (const part of ['Redis', 'Pub/sub', 'Keys', 'game', 'player', 'event', 'notify'])
+      await card.getByText(part, { exact: false }).first().waitFor()
+  }
+  expect(opened.complaints).toEqual([])
+})
+
+test('connections are counted live, found by user, and kicked only after a confirmation, all by keyboard', async () => {
+  await using opened = await openConsole()
+  const { page } = opened
+  await using player = await connectPlayer(two.wsUrl, 'console-kim')
+  await page.locator('[data-tile=sockets]', { hasText: '1' }).waitFor()
+  await page.getByRole('link', { name: 'Users' }).focus()
+  await page.keyboard.press('Enter')
+  await page.getByLabel('User id').fill('console-kim')
+  await page.keyboard.press('Enter')
+  const row = page.getByRole('row', { name: /two/ })
+  await row.waitFor()
+  await page.getByRole('button', { name: 'Kick…' }).first().focus()
+  await page.keyboard.press('Enter')
+  const dialog = page.getByRole('dialog')
+  await dialog.getByText('Kick console-kim?').waitFor()
+  await page.keyboard.press('Escape')
+  await dialog.waitFor({ state: 'hidden' })
+  expect(player.socket.ws.readyState).toBe(1)
+  await page.getByRole('button', { name: 'Kick…' }).first().press('Enter')
+  await dialog.getByRole('button', { name: 'Kick' }).press('Enter')
+  expect((await player.socket.closed).code).toBe(1008)
+  await page.getByText('1 closed').waitFor()
+  expect(one.process.lines).toContainEqual(
+    expect.objectContaining({ msg: 'admin_action', action: 'kick_user', operator: 'oona' }),
+  )
+  expect(opened.complaints).toEqual([])
+})
+
+test('the tail of a channel shows that something was said, not what', async () => {
+  const created = await one.fetch('/api/tables', {
+    userId: 'console-lee',
+    method: 'POST',
+    body: { name: 'T' },
+  })
+  const { table_id: tableId } = (await created.json()) as { table_id: string }
+  await using player = await connectPlayer(one.wsUrl, 'console-lee')
+  await player.ask({ type: 'SubscribeTable', tableId })
+  await player.ask({ type: 'SubscribeChat', tableId })
+  await using opened = await openConsole('#channels')
+  const { page } = opened
+  await page
+    .getByRole('row', { name: `chat:${tableId}` })
+    .getByRole('button', { name: 'Tail' })
+    .click()
+  await page.getByText(/following from/).waitFor()
+  await player.ask({ type: 'ChatSend', tableId, message: 'the canary sings' })
+  await page.getByText('ChatMessage').waitFor()
+  expect(await page.content()).not.toContain('canary')
+  expect(opened.complaints).toEqual([])
+})
+
+test('an instance is drained and taken back; on a phone nothing is wider than the screen', async () => {
+  await using opened = await openConsole('', { width: 390, height: 844 })
+  const { page } = opened
+  await page.getByRole('article', { name: 'two' }).getByRole('button', { name: 'Drain…' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Drain' }).click()
+  await page.getByText('1 of 2 ready').waitFor()
+  await page.getByRole('article', { name: 'two' }).getByRole('button', { name: 'Take back' }).click()
+  await page.getByText('2 of 2 ready').waitFor()
+  for (const section of ['Overview', 'Connections', 'Channels', 'Users', 'Tail']) {
+    await page.getByRole('link', { name: section }).click()
+    await page.locator('#main > *').first().waitFor()
+    const wanted = await page.evaluate<number>('document.documentElement.scrollWidth')
+    expect(wanted, section).toBeLessThanOrEqual(390)
+  }
+  expect(opened.complaints).toEqual([])
+})
+
+test('the page loads nothing from elsewhere and runs no inline script', async () => {
+  const response = await fetch(one.adminUrl)
+  const policy = response.headers.get('content-security-policy') ?? ''
+  expect(policy).toContain("default-src 'none'")
+  expect(policy).not.toContain('unsafe')
+  const html = await response.text()
+  expect(html).not.toMatch(/https?:\/\/(?!www\.w3\.org)/)
+  expect(html).not.toMatch(/<script(?![^>]*src=)/)
+})
