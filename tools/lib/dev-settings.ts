@@ -7,7 +7,7 @@ export interface DevSettings {
   readonly port: number
   readonly gatewayEnv: NodeJS.ProcessEnv
   readonly demoEnv: NodeJS.ProcessEnv
-  /** HS256 secret for the printed tokens; undefined when tokens must not be printed. */
+  /** HS256 secret for the printed tokens and those of the page; undefined when there must be neither. */
   readonly tokenSecret: string | undefined
   readonly ports: readonly WantedPort[]
 }
@@ -21,6 +21,7 @@ const demoPorts = {
   NOTIFY_GRPC_PORT: 50_055,
   BALANCE_HTTP_PORT: 3002,
   DEMO_CONTROL_PORT: 3003,
+  DEMO_PAGE_PORT: 3004,
 } as const
 
 /** Completes an environment. Throws with one sentence when a port is not a number. */
@@ -31,18 +32,24 @@ export function devSettings(environment: NodeJS.ProcessEnv): DevSettings {
   const port = portOf(env, 'PORT', 4000)
   const metricsPort = portOf(env, 'METRICS_PORT', 9104)
   const internalPort = portOf(env, 'INTERNAL_PORT', 4001)
-  const demo = Object.entries(demoPorts).map(([variable, fallback]) => ({
+
+  const mode = env['NODE_ENV'] ?? 'development'
+  const givenSecret = env['JWT_HS256_SECRET'] ?? env['JWT_SECRET']
+  const development = mode === 'development'
+  const secret = givenSecret ?? (development ? developmentSecret : undefined)
+  const tokenSecret = development && env['JWT_PUBLIC_KEY'] === undefined ? secret : undefined
+
+  const parts = Object.entries(demoPorts).filter(
+    ([variable]) => variable !== 'DEMO_PAGE_PORT' || tokenSecret !== undefined,
+  )
+  const demo = parts.map(([variable, fallback]) => ({
     variable,
     port: portOf(env, variable, fallback),
     owner: 'the demo platform',
     movable: env[variable] === undefined,
   }))
   const [balance, player, game, event, notify, balanceHttp] = demo.map((entry) => `localhost:${entry.port}`)
-
-  const mode = env['NODE_ENV'] ?? 'development'
-  const givenSecret = env['JWT_HS256_SECRET'] ?? env['JWT_SECRET']
-  const development = mode === 'development'
-  const secret = givenSecret ?? (development ? developmentSecret : undefined)
+  const pagePort = demo.find(({ variable }) => variable === 'DEMO_PAGE_PORT')?.port
   const shared = {
     ...env,
     NODE_ENV: mode,
@@ -62,6 +69,9 @@ export function devSettings(environment: NodeJS.ProcessEnv): DevSettings {
       BALANCE_SERVICE_HTTP_URL: balanceHttp,
       OTEL_SDK_DISABLED: env['OTEL_EXPORTER_OTLP_ENDPOINT'] === undefined ? 'true' : 'false',
       SHUTDOWN_TIMEOUT_MS: '5000',
+      // All demo users and their robots come from one address here.
+      WS_RATE_LIMIT_MAX: '200',
+      ...(pagePort === undefined ? {} : { DEMO_PAGE_URL: `http://127.0.0.1:${pagePort}` }),
       ...shared,
       PORT: String(port),
       METRICS_PORT: String(metricsPort),
@@ -72,7 +82,7 @@ export function devSettings(environment: NodeJS.ProcessEnv): DevSettings {
       ...shared,
       ...Object.fromEntries(demo.map((entry) => [entry.variable, String(entry.port)])),
     },
-    tokenSecret: development && env['JWT_PUBLIC_KEY'] === undefined ? secret : undefined,
+    tokenSecret,
     ports: [
       { port, variable: 'PORT', owner: 'the gateway' },
       { port: metricsPort, variable: 'METRICS_PORT', owner: "the gateway's metrics" },

@@ -8,13 +8,14 @@ export interface WelcomeOptions {
   readonly now: number
 }
 
-/** What is printed when everything is up: the URL, tokens for two demo users, three commands to try. */
+/** What is printed when everything is up: the page and the URL, tokens for two demo users, three commands to try. */
 export function welcome({ settings, env, now }: WelcomeOptions): readonly string[] {
   const { port, tokenSecret } = settings
   const url = `http://localhost:${port}`
   const kept = (env['REDIS_URL'] ?? '') === '' ? 'in memory (set REDIS_URL for Redis)' : 'in Redis'
   const head = [
     '',
+    ...(tokenSecret === undefined ? [] : ['Play a hand in the browser:', '', `  ▶  ${url}/demo`, '']),
     `The gateway is ready: ${url}   WebSocket: ws://localhost:${port}/ws   State: ${kept}`,
     '',
   ]
@@ -22,7 +23,7 @@ export function welcome({ settings, env, now }: WelcomeOptions): readonly string
   if (tokenSecret === undefined)
     return [
       ...head,
-      'No token is printed: that is for NODE_ENV=development with an HS256 secret only.',
+      'No token is printed and no page served: that is for NODE_ENV=development with an HS256 secret only.',
       ...foot,
     ]
   const token = (user: string): string =>

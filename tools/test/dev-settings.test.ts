@@ -38,6 +38,12 @@ test('the caller decides: ports move together with the addresses that point to t
   expect(settings.ports.find(({ variable }) => variable === 'GAME_GRPC_PORT')?.port).toBe(5053)
 })
 
+test('the page is served by the demo on loopback and relayed by the gateway', () => {
+  const { gatewayEnv, demoEnv } = devSettings({ DEMO_PAGE_PORT: '5004' })
+  expect(gatewayEnv).toMatchObject({ NODE_ENV: 'development', DEMO_PAGE_URL: 'http://127.0.0.1:5004' })
+  expect(demoEnv).toMatchObject({ NODE_ENV: 'development', DEMO_PAGE_PORT: '5004' })
+})
+
 test('a blank variable counts as unset', () => {
   expect(devSettings({ PORT: '', JWT_HS256_SECRET: ' ' })).toMatchObject({
     port: 4000,
@@ -52,9 +58,13 @@ test.each(['abc', '70000', '0', '-1', '1.5'])('PORT=%s is refused by name', (POR
 test.each([{ NODE_ENV: 'production', JWT_HS256_SECRET: 's'.repeat(32) }, { JWT_PUBLIC_KEY: 'key' }])(
   'no token is printed with %o',
   (env) => {
-    const lines = welcome({ settings: devSettings(env), env, now: 0 }).join('\n')
+    const settings = devSettings(env)
+    expect(settings.gatewayEnv).not.toHaveProperty('DEMO_PAGE_URL')
+    expect(settings.demoEnv).not.toHaveProperty('DEMO_PAGE_PORT')
+    const lines = welcome({ settings, env, now: 0 }).join('\n')
+    expect(lines).not.toContain('/demo')
     expect(lines).not.toMatch(/eyJ/)
-    expect(lines).toContain('No token is printed')
+    expect(lines).toContain('No token is printed and no page served')
   },
 )
 
@@ -62,11 +72,12 @@ test('production gets no development secret', () => {
   expect(devSettings({ NODE_ENV: 'production' }).gatewayEnv).not.toHaveProperty('JWT_HS256_SECRET')
 })
 
-test('the welcome has the URL, two tokens and three commands for the port in use', () => {
+test('the welcome has the page, the URL, two tokens and three commands for the port in use', () => {
   const text = welcome({ settings: devSettings({ PORT: '5000' }), env: {}, now: 0 }).join('\n')
   expect(text).toContain('http://localhost:5000')
   expect(text.match(/export (?:ALICE|BOB)=eyJ\S+/g)).toHaveLength(2)
   for (const part of [
+    'http://localhost:5000/demo',
     'curl',
     'GATEWAY_URL=http://localhost:5000 npm run play',
     'new WebSocket("ws://localhost:5000/ws")',

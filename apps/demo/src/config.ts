@@ -20,6 +20,13 @@ export const configSchema = z
     EVENT_GRPC_PORT: port(50_054).describe('event.EventService'),
     NOTIFY_GRPC_PORT: port(50_055).describe('notify.NotifyService'),
     DEMO_CONTROL_PORT: port(3003).describe('Control API, always on loopback'),
+    DEMO_PAGE_PORT: z.coerce
+      .number()
+      .int()
+      .min(0)
+      .max(65_535)
+      .optional()
+      .describe('The web page, on loopback; only with `NODE_ENV=development` and an HS256 key'),
     REDIS_URL: z
       .url({ protocol: /^rediss?$/ })
       .optional()
@@ -36,6 +43,8 @@ export const configSchema = z
       .refine(isPublicKey, 'must be a PEM public key or its base64')
       .optional()
       .describe("Balance's RS256 key; wins over the secret"),
+    JWT_ISSUER: z.string().min(1).optional().describe("`iss` of the page's tokens"),
+    JWT_AUDIENCE: z.string().min(1).optional().describe("`aud` of the page's tokens"),
     HAND_START_DELAY_MS: delayMs(1500).describe('From two players with chips to the first hand'),
     NEXT_HAND_DELAY_MS: delayMs(3000).describe('From one hand to the next'),
     MAX_SPECTATORS: z.coerce.number().int().min(0).max(10_000).default(500).describe('Spectators of a table'),
@@ -52,6 +61,15 @@ export const configSchema = z
       message: 'is required in production (or JWT_PUBLIC_KEY)',
     },
   )
+  // The page hands a token to whoever asks: never where NODE_ENV doesn't say that this is a developer's machine.
+  .refine((env) => env.DEMO_PAGE_PORT === undefined || env.NODE_ENV === 'development', {
+    path: ['DEMO_PAGE_PORT'],
+    message: 'is for NODE_ENV=development only',
+  })
+  .refine((env) => env.DEMO_PAGE_PORT === undefined || env.JWT_PUBLIC_KEY === undefined, {
+    path: ['DEMO_PAGE_PORT'],
+    message: 'needs an HS256 key to sign tokens with: unset JWT_PUBLIC_KEY',
+  })
 
 /** The demo's settings. */
 export interface Config {
@@ -64,6 +82,8 @@ export interface Config {
   readonly nextHandDelayMs: number
   readonly maxSpectators: number
   readonly acceptSessions: boolean
+  /** `iss` and `aud` of the tokens that the page hands out. */
+  readonly tokenClaims: { readonly issuer: string | undefined; readonly audience: string | undefined }
 }
 
 /** Where each part listens. */
@@ -75,6 +95,8 @@ export interface Ports {
   readonly event: number
   readonly notify: number
   readonly control: number
+  /** Absent: no web page. */
+  readonly page?: number | undefined
 }
 
 /** Reads the environment; blank variables count as unset. Lists every problem, each with its variable's name. */
@@ -100,6 +122,7 @@ export function loadConfig(
       event: values.EVENT_GRPC_PORT,
       notify: values.NOTIFY_GRPC_PORT,
       control: values.DEMO_CONTROL_PORT,
+      ...(values.DEMO_PAGE_PORT !== undefined && { page: values.DEMO_PAGE_PORT }),
     },
     redisUrl: values.REDIS_URL,
     gatewayPublishUrl: values.GATEWAY_PUBLISH_URL,
@@ -111,6 +134,7 @@ export function loadConfig(
     nextHandDelayMs: values.NEXT_HAND_DELAY_MS,
     maxSpectators: values.MAX_SPECTATORS,
     acceptSessions: values.EVENT_ACCEPT_SESSIONS,
+    tokenClaims: { issuer: values.JWT_ISSUER, audience: values.JWT_AUDIENCE },
   }
   return { ok: true, config: Object.freeze(config) }
 }

@@ -29,6 +29,8 @@ import { IdempotencyCache } from './idempotency.ts'
 import { createNotifyService } from './notify/notify-service.ts'
 import { Subscriptions } from './notify/subscriptions.ts'
 import { Friends } from './player/friends.ts'
+import { loadPageFiles } from './page-server/page-files.ts'
+import { createPageServer } from './page-server/page-server.ts'
 import { createPlayerService } from './player/player-service.ts'
 import { Profiles } from './player/profiles.ts'
 import { StatisticsBook } from './player/statistics.ts'
@@ -102,6 +104,17 @@ export function createPlatform(options: PlatformOptions): Platform {
     const { port, stop } = await listener
     closers.push(stop)
     return port
+  }
+
+  const listenPage = async (port: number): Promise<number> => {
+    const files = await loadPageFiles()
+    const app = createPageServer({
+      files,
+      faults,
+      secret: options.tokenKeys.hs256Secret,
+      ...options.tokenClaims,
+    })
+    return listen(listenHttp(app, '127.0.0.1', port))
   }
 
   const startAll = async (): Promise<void> => {
@@ -188,7 +201,17 @@ export function createPlatform(options: PlatformOptions): Platform {
       listenHttp(createControlApi({ calls, faults, state }), '127.0.0.1', wanted.control),
     )
     const balanceHttpPort = await listen(listenHttp(balanceHttp, options.host, wanted.balanceHttp))
-    ports = { balanceHttp: balanceHttpPort, balance, player, game, event, notify, control }
+    const page = wanted.page === undefined ? undefined : await listenPage(wanted.page)
+    ports = {
+      balanceHttp: balanceHttpPort,
+      balance,
+      player,
+      game,
+      event,
+      notify,
+      control,
+      ...(page !== undefined && { page }),
+    }
   }
 
   const stop = async (): Promise<void> => {

@@ -232,6 +232,16 @@ const schema = z.object({
     'New sockets per second of one client address; at once, `MAX_CONNECTIONS_PER_ADDRESS`.',
   ),
   MAX_CONNECTIONS_PER_USER: count(20).describe('Sockets of one user on this instance.'),
+  DEMO_PAGE_URL: z
+    .url({
+      protocol: /^http$/,
+      hostname: /^(?:localhost|127\.0\.0\.1)$/,
+      error: 'must be an http URL of loopback',
+    })
+    .optional()
+    .describe(
+      "Development only (`NODE_ENV=development`, else the gateway doesn't start): the demo's page, relayed under `/demo` without a token.",
+    ),
   VAPID_PUBLIC_KEY: z.string().min(1).optional().describe('Web push public key handed to browsers.'),
   LOG_LEVEL: z
     .enum(['error', 'warn', 'info', 'debug'])
@@ -295,6 +305,8 @@ export function loadConfig(env: Environment): Config {
     )
   if (Boolean(env['BACKEND_TLS_CERT_FILE']?.trim()) !== Boolean(env['BACKEND_TLS_KEY_FILE']?.trim()))
     problems.push('BACKEND_TLS_CERT_FILE: needs BACKEND_TLS_KEY_FILE, and the other way round')
+  if (env['DEMO_PAGE_URL']?.trim() && env['NODE_ENV']?.trim() !== 'development')
+    problems.push('DEMO_PAGE_URL: is for NODE_ENV=development only')
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(parsed.data)
 }

@@ -27,6 +27,7 @@ import { createBackends } from './grpc/backends.ts'
 import { createPublisherServer } from './grpc/publisher-server.ts'
 import { createHttpApp } from './http/app.ts'
 import { createProxies } from './http/proxies.ts'
+import { createProxy } from './http/proxy.ts'
 import { createProxyDispatcher } from './http/proxy-dispatcher.ts'
 import { auditRoutes } from './http/routes/audit.ts'
 import { moderationRoutes } from './http/routes/moderation.ts'
@@ -343,6 +344,16 @@ export function createGateway(options: GatewayOptions): Gateway {
       onResult: observer.onProxied,
     }),
     budgetMs: config.REQUEST_BUDGET_MS,
+    ...(config.DEMO_PAGE_URL !== undefined && {
+      demoPage: createProxy({
+        target: config.DEMO_PAGE_URL,
+        timeoutMs: config.PROXY_TIMEOUT_MS,
+        dispatcher: proxyDispatcher,
+        guard: createBackendGuard(),
+        // Who has no token yet is one user here.
+        maxPerUser: 64,
+      }),
+    }),
     routes: [
       ...tableRoutes({
         game: backends.game,

@@ -44,6 +44,24 @@ test('all problems are told at once, each with its variable, none with its value
   expect(problems.join()).not.toContain('changeme')
 })
 
+test('the demo’s page is for a developer’s machine only: NODE_ENV says so, and it is on loopback', () => {
+  const page = 'http://127.0.0.1:3004'
+  const refusal = 'DEMO_PAGE_URL: is for NODE_ENV=development only'
+  expect(problemsOf({ DEMO_PAGE_URL: page })).toEqual([refusal])
+  expect(problemsOf({ DEMO_PAGE_URL: page, NODE_ENV: 'production' })).toEqual([refusal])
+  for (const DEMO_PAGE_URL of [
+    'http://demo:3004',
+    'https://localhost:3004',
+    'http://127.0.0.1.evil.example',
+    'x',
+  ])
+    expect(problemsOf({ DEMO_PAGE_URL, NODE_ENV: 'development' })).toEqual([
+      'DEMO_PAGE_URL: must be an http URL of loopback',
+    ])
+  expect(loadConfig({ DEMO_PAGE_URL: page, NODE_ENV: 'development' }).DEMO_PAGE_URL).toBe(page)
+  expect(loadConfig({}).DEMO_PAGE_URL).toBeUndefined()
+})
+
 test('blank variables count as absent', () => {
   expect(loadConfig({ PORT: ' ', JWT_PUBLIC_KEY: '' }).PORT).toBe(4000)
 })

@@ -1,8 +1,8 @@
 /**
  * The order that a request goes through:
  *
- *   request id, trace ▶ request guard ▶ security headers, CORS ▶ /health /ready ▶ limit by address ▶ auth ▶ limit by user
- *   and address ▶ proxies (/api/accounts, …) ▶ JSON body ▶ routes ▶ 404 ▶ one error answer
+ *   request id, trace ▶ request guard ▶ security headers, CORS ▶ /health /ready (/demo) ▶ limit by address ▶ auth ▶
+ *   limit by user and address ▶ proxies (/api/accounts, …) ▶ JSON body ▶ routes ▶ 404 ▶ one error answer
  */
 import type { TokenVerifier } from '@gw/auth'
 import { requireAuth } from '@gw/auth/express'
@@ -34,6 +34,8 @@ export interface HttpAppOptions {
   /** OpenID Connect back-channel logout: the provider says whose tokens end; it proves itself by the token it posts. */
   readonly backchannelLogout?: RequestHandler
   readonly limitAfterAuth: RequestHandler
+  /** Only on a developer's machine: the demo's page, for everyone. */
+  readonly demoPage?: RequestHandler
   /** Streamed before any body is parsed. */
   readonly proxies: readonly MountableProxy[]
   readonly routes: readonly MountableRoute[]
@@ -107,6 +109,7 @@ export function createHttpApp(options: HttpAppOptions): Express {
   app.use(requestGuard())
   app.get('/health', health())
   app.get('/ready', ready(options.readiness))
+  if (options.demoPage) app.all(['/demo', '/demo/*path'], nameProxied('/demo'), options.demoPage)
   app.use(options.limitBeforeAuth)
   if (options.backchannelLogout)
     app.post('/backchannel-logout', countRefused(options), options.backchannelLogout)
