@@ -27,7 +27,8 @@ export interface CrashTestOptions {
   readonly lines?: number
 }
 
-const settleMs = 20_000
+/** For an answer, a connection, and for the last line to come back. */
+const patienceMs = 60_000
 
 /** What begins the lines of a crash test, for who would rather not read them. */
 export const crashPrefix = 'crash test '
@@ -70,7 +71,7 @@ export async function runCrashTest(options: CrashTestOptions): Promise<CrashRepo
   const say = async (number: number): Promise<void> => {
     const text = `${crashPrefix}${run} ${number}/${lines}`
     tell({ sent: report.sent + 1 })
-    const answer = await client.request({ type: 'ChatSend', tableId, message: text })
+    const answer = await client.request({ type: 'ChatSend', tableId, message: text }, patienceMs)
     if (answer.ok) accepted.add(text)
     tell({ accepted: accepted.size, refused: report.refused + (answer.ok ? 0 : 1) })
   }
@@ -89,7 +90,7 @@ export async function runCrashTest(options: CrashTestOptions): Promise<CrashRepo
       await opened(client)
     }
     await Promise.all(answers)
-    await until(() => [...accepted].every((text) => timesSeen.has(text)), settleMs)
+    await until(() => [...accepted].every((text) => timesSeen.has(text)), patienceMs)
     tell({ lost: [...accepted].filter((text) => !timesSeen.has(text)).length, isDone: true })
     return report
   } finally {
@@ -104,7 +105,7 @@ async function pause(ms: number): Promise<void> {
 
 /** Resolves when the client is connected, or after the time is over. */
 async function opened(client: Client): Promise<void> {
-  await until(() => client.state === 'open', settleMs)
+  await until(() => client.state === 'open', patienceMs)
 }
 
 async function until(done: () => boolean, timeoutMs: number): Promise<void> {

@@ -87,7 +87,7 @@ export async function depositChips(user: string, token: string, key: string): Pr
 
 /** Opens a table for six; gives its id. */
 export async function createTable(name: string, token: string): Promise<string> {
-  const config = { smallBlind: 5, bigBlind: 10, startingStack: 500, maxPlayers: 6, turnTimerSeconds: 25 }
+  const config = { smallBlind: 5, bigBlind: 10, startingStack: 500, maxPlayers: 6, turnTimerSeconds: 45 }
   const id = field(await call('/api/tables', { method: 'POST', token, body: { name, config } }), 'table_id')
   if (typeof id !== 'string') throw new Error('No table came')
   return id

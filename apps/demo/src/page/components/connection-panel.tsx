@@ -68,12 +68,12 @@ export function ConnectionPanel({ page, session }: ConnectionPanelProps): JSX.El
   )
 }
 
-const kinds = ['table', 'chat', 'lobby', 'user', 'presence']
+const kinds = ['presence', 'user', 'lobby', 'chat', 'table']
 
 /** The table and its chat first, people last. */
 function byKind([a]: readonly [string, ChannelCount], [b]: readonly [string, ChannelCount]): number {
   const rank = (name: string): number => kinds.indexOf(name.split(':', 1)[0] ?? '')
-  return rank(a) - rank(b) || a.localeCompare(b)
+  return rank(b) - rank(a) || a.localeCompare(b)
 }
 
 interface ChannelRowProps {

@@ -62,7 +62,7 @@ function TableButton({ summary, isOpen, onOpen }: TableButtonProps): JSX.Element
         ))}
       </span>
       <span class="table-facts">
-        {seatsTaken} of {config.maxPlayers} seats
+        {seatsTaken}/{config.maxPlayers} seats
         {inProgress && <span class="tag">playing</span>}
       </span>
     </button>

@@ -78,20 +78,23 @@ export function Room({ session, onLeave }: RoomProps): JSX.Element {
           </button>
         ))}
       </nav>
-      <aside class="side side-left">
-        <Lobby page={page} session={session} />
-        <People page={page} />
-        <Story page={page} />
-      </aside>
-      <main class="stage">
-        <Table page={page} session={session} />
-        <ActionBar page={page} session={session} legal={legal} />
+      <main class="parts">
+        <h1 class="for-ears">Gateway demo</h1>
+        <div class="side side-left">
+          <Lobby page={page} session={session} />
+          <People page={page} />
+          <Story page={page} />
+        </div>
+        <div class="stage">
+          <Table page={page} session={session} />
+          <ActionBar page={page} session={session} legal={legal} />
+        </div>
+        <div class="side side-right">
+          <Chat page={page} session={session} />
+          <ConnectionPanel page={page} session={session} />
+          <CrashPanel page={page} session={session} />
+        </div>
       </main>
-      <aside class="side side-right">
-        <Chat page={page} session={session} />
-        <ConnectionPanel page={page} session={session} />
-        <CrashPanel page={page} session={session} />
-      </aside>
       <Announcer page={page} legal={legal} />
       <Notices page={page} />
       {isHelpOpen && <Help onClose={() => setHelpOpen(false)} />}

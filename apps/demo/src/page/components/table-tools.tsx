@@ -20,7 +20,7 @@ export function TableTools({ page, state, session }: TableToolsProps): JSX.Eleme
   return (
     <div class="table-tools">
       <div class="table-title">
-        <h1>{state.name}</h1>
+        <h2>{state.name}</h2>
         <p>
           No limit {chips(config.smallBlind)}/{chips(config.bigBlind)}
           {watching.length > 0 && `, ${watching.length} watching`}
@@ -36,7 +36,7 @@ export function TableTools({ page, state, session }: TableToolsProps): JSX.Eleme
         </button>
         {page.robots.length > 0 && (
           <button type="button" onClick={() => void session.removeRobots()}>
-            Send robots home
+            Robots out
           </button>
         )}
         {seat && (

@@ -1,12 +1,10 @@
 import type { Hand, TableState } from '@gw/protocol'
 import type { JSX } from 'preact'
-import { contributionOf, potOf } from '../legal-actions.ts'
-import { chips, nameOf } from '../names.ts'
 import { winnings } from '../narrate.ts'
 import { ownSeat, type PageState, type TableView } from '../page-state.ts'
 import type { Session } from '../session.ts'
-import { ChipStack } from './chip-stack.tsx'
-import { PlayingCard } from './playing-card.tsx'
+import { Bets, DealerButton } from './bets.tsx'
+import { Board } from './board.tsx'
 import { Seat, type Spot } from './seat.tsx'
 import { TableTools } from './table-tools.tsx'
 
@@ -55,7 +53,7 @@ export function Table({ page, session }: TableProps): JSX.Element {
                 cards={cards}
                 hasHiddenCards={hand !== null && isInHand && cards.length === 0}
                 lastAction={view.ended ? undefined : lastActionOf(view, seatId)}
-                won={won.get(seatId) ?? 0}
+                won={ended?.userId === seat.userId ? (won.get(seatId) ?? 0) : 0}
                 deadline={isTurn ? deadlineOf(view, page.connection.clockOffsetMs) : undefined}
                 totalMs={state.config.turnTimerSeconds * 1000}
                 onSit={mine ? undefined : () => void session.sit(seatId)}
@@ -100,83 +98,4 @@ function deadlineOf({ timer, state }: TableView, clockOffsetMs: number): number 
   if (!timer || timer.handId !== state?.hand?.handId || timer.currentTurnSeat !== state.hand.turn)
     return undefined
   return Date.parse(timer.deadlineTs) - clockOffsetMs
-}
-
-interface BoardProps {
-  readonly hand: Hand | null
-  readonly view: TableView
-}
-
-function Board({ hand, view }: BoardProps): JSX.Element {
-  const seated = view.state?.seats.filter(({ status }) => status === 'SEATED').length ?? 0
-  if (!hand)
-    return (
-      <div class="board">
-        <p class="board-word">
-          {seated >= 2 ? 'The next hand begins…' : seated === 1 ? 'One more player is needed' : 'Take a seat'}
-        </p>
-      </div>
-    )
-  const { communityCards } = hand
-  return (
-    <div class="board">
-      <ChipStack amount={potOf(hand)} label="Pot" />
-      <div class="board-cards" role="group" aria-label="Board">
-        {Array.from({ length: 5 }, (_, at) => {
-          const card = communityCards[at]
-          return card ? <PlayingCard key={at} card={card} /> : <span key={at} class="card slot" />
-        })}
-      </div>
-      <p class="board-word">{boardWord(hand, view)}</p>
-    </div>
-  )
-}
-
-function boardWord(hand: Hand, { state }: TableView): string {
-  if (!hand.endedAt)
-    return { PREFLOP: 'Pre-flop', FLOP: 'Flop', TURN: 'Turn', RIVER: 'River', SHOWDOWN: '' }[hand.street]
-  const won = [...winnings(hand)].map(([seatId, amount]) => {
-    const action = hand.actions.findLast((candidate) => candidate.seatId === seatId)
-    const userId = action?.userId ?? state?.seats.find((seat) => seat.seatId === seatId)?.userId
-    return `${nameOf(userId ?? `seat ${seatId + 1}`)} wins ${chips(amount)}`
-  })
-  return won.join(', ')
-}
-
-function Bets({
-  hand,
-  spots,
-}: {
-  readonly hand: Hand
-  readonly spots: ReadonlyMap<number, Spot>
-}): JSX.Element {
-  return (
-    <>
-      {[...spots].map(([seatId, { x, y }]) => {
-        const amount = contributionOf(hand, seatId)
-        return amount === 0 ? null : (
-          <span key={seatId} class="bet" style={{ '--x': x.toFixed(3), '--y': y.toFixed(3) }}>
-            <ChipStack amount={amount} label={`Bet of seat ${seatId + 1}`} />
-          </span>
-        )
-      })}
-    </>
-  )
-}
-
-function DealerButton({ spot }: { readonly spot: Spot | undefined }): JSX.Element | null {
-  if (!spot) return null
-  // Beside the bet, not on it.
-  const angle = Math.atan2(spot.y, spot.x) + 0.33
-  return (
-    <span
-      class="dealer"
-      role="img"
-      aria-label="Dealer button"
-      title="Dealer button"
-      style={{ '--x': Math.cos(angle).toFixed(3), '--y': Math.sin(angle).toFixed(3) }}
-    >
-      D
-    </span>
-  )
 }
