@@ -69,7 +69,7 @@ test('subscribing and leaving over and over leaves nothing behind', async () => 
   const admin = new Redis(redis.url)
   await using churner = await connectPlayer(gateway.wsUrl, 'churn-cat')
   const live = async (): Promise<readonly string[]> => {
-    const names = await admin.pubsub('CHANNELS', '*churn-*')
+    const names = await admin.pubsub('CHANNELS', '*:chat:churn-*')
     return names.map(String)
   }
   for (let at = 0; at < 30; at++) {

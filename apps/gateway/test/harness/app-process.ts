@@ -15,7 +15,7 @@ export interface LogLine {
 export interface AppProcessOptions {
   readonly app: 'gateway' | 'demo'
   readonly env: Readonly<Record<string, string>>
-  /** For the first line waited for. Default 20 000. */
+  /** For the first line waited for. Default 45 000. */
   readonly timeoutMs?: number
   /** How many files the process may have open, sockets included. Default: as many as this one. */
   readonly openFiles?: number
@@ -49,7 +49,7 @@ async function exitOf(child: ChildProcess) {
   return { code, signal }
 }
 
-export function startApp({ app, env, timeoutMs = 20_000, openFiles }: AppProcessOptions): AppProcess {
+export function startApp({ app, env, timeoutMs = 45_000, openFiles }: AppProcessOptions): AppProcess {
   const main = resolve(root, `apps/${app}/src/main.ts`)
   const line = [process.execPath, '--conditions=@gw/source', main]
   const limited = ['sh', '-c', `ulimit -n ${openFiles} && exec "$0" "$@"`, ...line]
