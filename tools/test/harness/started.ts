@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { freePort } from '@gw/testing'
+import { takenPorts } from '../../lib/ports.ts'
 import { root } from '../../lib/workspace.ts'
 
 const variables = [
@@ -18,6 +18,11 @@ const variables = [
   'DEMO_PAGE_PORT',
 ] as const
 
+const firstPort = 12_000
+const blockSize = 20
+const blockCount = 1000
+let blocks = 0
+
 /** `npm start` as it runs for a user. */
 export interface Started extends AsyncDisposable {
   readonly child: ChildProcess
@@ -30,11 +35,17 @@ export interface Started extends AsyncDisposable {
   readonly says: (text: string) => Promise<void>
 }
 
-/** Free ports for everything that it listens on. */
+/**
+ * Free ports for everything that it listens on, below those that the system gives to outgoing connections: between the
+ * look and the use nobody takes them, and each test process looks in a corner of its own.
+ */
 export async function ports(): Promise<Record<string, string>> {
-  const entries: [string, string][] = []
-  for (const variable of variables) entries.push([variable, String(await freePort())])
-  return Object.fromEntries(entries)
+  for (;;) {
+    const first = firstPort + ((process.pid * 37 + blocks++) % blockCount) * blockSize
+    const wanted = variables.map((variable, at) => ({ port: first + at, variable, owner: variable }))
+    if ((await takenPorts(wanted, '127.0.0.1')).length > 0) continue
+    return Object.fromEntries(wanted.map(({ port, variable }) => [variable, String(port)]))
+  }
 }
 
 /** Starts it with nothing of this process's environment but PATH. */
