@@ -78,6 +78,22 @@ export class MemoryRateLimitStore implements RateLimitStore {
     return { allowed, keys }
   }
 
+  /** Whether the key has counters that still say something. */
+  knows(request: Pick<StoreRequest, 'policy' | 'subject'>): boolean {
+    const entry = this.#entries.get(storeKeyOf(request))
+    return entry !== undefined && expiryOf(entry.state, entry.policy) > this.#now()
+  }
+
+  /** Takes back what a call counted that got this answer, from the bucket it was counted in; never below 0. */
+  refund(requests: readonly StoreRequest[], answer: StoreAnswer): void {
+    for (const [at, request] of requests.entries()) {
+      const state = this.#entries.get(storeKeyOf(request))?.state
+      const back = (state?.index ?? 0) - (answer.keys[at]?.state.index ?? 0)
+      const count = state?.counts[back]
+      if (state !== undefined && count !== undefined) state.counts[back] = Math.max(0, count - request.cost)
+    }
+  }
+
   reset(requests: readonly Pick<StoreRequest, 'policy' | 'subject'>[]): void {
     for (const request of requests) this.#entries.delete(storeKeyOf(request))
   }

@@ -19,6 +19,11 @@ export interface Policy {
   /** What one request costs unless it says otherwise. Default 1. */
   readonly cost?: number
   readonly block?: BlockPolicy
+  /**
+   * How many keys that this process has not seen for two windows may go to the store in a second; others are limited in
+   * this process. For keys that cost an attacker nothing, such as addresses. Default: no bound.
+   */
+  readonly newKeysPerSecond?: number
 }
 
 /** A policy that was checked, with its defaults filled in. */
@@ -29,6 +34,7 @@ export interface CheckedPolicy {
   readonly buckets: number
   readonly cost: number
   readonly block: BlockPolicy | undefined
+  readonly newKeysPerSecond: number | undefined
   /** `windowMs / buckets`. */
   readonly widthMs: number
 }
@@ -44,8 +50,9 @@ export function parsePolicies(policies: readonly Policy[]): ReadonlyMap<string, 
     if (checked.has(policy.name)) mistakes.push(`policy ${policy.name}: the name is used twice`)
     const { buckets = 1, cost = 1 } = policy
     mistakes.push(...mistakesOf({ ...policy, buckets, cost }).map((text) => `policy ${policy.name}: ${text}`))
-    const { name, limit, windowMs, block } = policy
-    checked.set(name, { name, limit, windowMs, buckets, cost, block, widthMs: windowMs / buckets })
+    const { name, limit, windowMs, block, newKeysPerSecond } = policy
+    const widthMs = windowMs / buckets
+    checked.set(name, { name, limit, windowMs, buckets, cost, block, newKeysPerSecond, widthMs })
   }
   if (policies.length === 0) mistakes.push('at least one policy is needed')
   if (mistakes.length > 0) throw new RateLimitError('INVALID_OPTIONS', mistakes.join('; '))
@@ -53,7 +60,7 @@ export function parsePolicies(policies: readonly Policy[]): ReadonlyMap<string, 
 }
 
 function mistakesOf(policy: Policy & { readonly buckets: number; readonly cost: number }): readonly string[] {
-  const { name, limit, windowMs, buckets, cost, block } = policy
+  const { name, limit, windowMs, buckets, cost, block, newKeysPerSecond } = policy
   const rules: readonly (readonly [boolean, string])[] = [
     [namePattern.test(name), 'name must match [A-Za-z0-9_.-]{1,64}'],
     [isWhole(limit, 1, 1_000_000_000), 'limit must be a whole number from 1 to 1e9'],
@@ -67,6 +74,10 @@ function mistakesOf(policy: Policy & { readonly buckets: number; readonly cost: 
     [
       block === undefined || isWhole(block.durationMs, 1, 31 * 86_400_000),
       'block.durationMs must be 1 to 31 days',
+    ],
+    [
+      newKeysPerSecond === undefined || isWhole(newKeysPerSecond, 1, 1_000_000),
+      'newKeysPerSecond must be 1 to 1e6',
     ],
   ]
   return rules.filter(([holds]) => !holds).map(([, text]) => text)

@@ -1,13 +1,18 @@
-import {
-  type Decision,
-  decisionOf,
-  type DecisionSource,
-  type KeyDecision,
-  type LimitRequest,
-  longestWait,
-} from './decision.ts'
+/**
+ * A call on its way to an answer:
+ *
+ *     refused lately? ──yes──▶ cache
+ *        │ no
+ *     new, and too many new ones? ──yes──▶ local, for this key ──┐
+ *        │ no                                                   ├─▶ one decision, all or nothing
+ *     store ──fails──▶ onStoreError: local | allow | deny ──────┘
+ */
+import { type AskedKey, toDecision } from './asked-key.ts'
+import { type Decision, type KeyDecision, type LimitRequest, longestWait } from './decision.ts'
 import { DenyCache } from './deny-cache.ts'
-import { MemoryRateLimitStore, steadyNow } from './memory-rate-limit-store.ts'
+import { LocalLimiter } from './local-limiter.ts'
+import { steadyNow } from './memory-rate-limit-store.ts'
+import { NewKeyCap } from './new-key-cap.ts'
 import { type CheckedPolicy, isWhole, parsePolicies, type Policy } from './policy.ts'
 import { RateLimitError } from './rate-limit-error.ts'
 import {
@@ -31,6 +36,8 @@ export type RateLimitEvent =
   | { readonly type: 'store-error'; readonly error: unknown; readonly action: StoreErrorAction }
   /** The first failure after an answer, and the first answer after a failure. */
   | { readonly type: 'store-state'; readonly available: boolean }
+  /** A key was limited in this process, because too many new ones came up (`newKeysPerSecond`). */
+  | { readonly type: 'new-key-capped'; readonly policy: string }
 
 /**
  * When the store fails: `allow` everything, `deny` everything (source `unavailable`, retry after 1 s), or limit in this
@@ -80,16 +87,16 @@ export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
   return new StoreRateLimiter(options)
 }
 
-interface Asked {
-  readonly request: LimitRequest
-  readonly store: StoreRequest
-}
-
 class StoreRateLimiter implements RateLimiter {
   readonly policies: ReadonlyMap<string, CheckedPolicy>
   readonly #options: RateLimiterOptions
   readonly #now: () => number
-  readonly #local: MemoryRateLimitStore
+  /** In place of a store that failed. */
+  readonly #local: LocalLimiter
+  /** In place of a store that shall not hear of more new keys. */
+  readonly #capped: LocalLimiter
+  /** By policy, for those that have one. */
+  readonly #caps = new Map<string, NewKeyCap>()
   /** By policy. Empty when nothing is cached. */
   readonly #caches = new Map<string, DenyCache>()
   #available = true
@@ -103,8 +110,15 @@ class StoreRateLimiter implements RateLimiter {
     this.#options = options
     this.policies = parsePolicies(options.policies)
     this.#now = now
-    this.#local = new MemoryRateLimitStore({ now })
-    if (denyCacheKeys === 0 || store.kind === 'memory') return
+    const liveInstances = options.liveInstances ?? (() => 1)
+    this.#local = new LocalLimiter({ liveInstances, now })
+    this.#capped = new LocalLimiter({ liveInstances, now })
+    // A store in memory is bounded itself, and as near as the cache.
+    if (store.kind === 'memory') return
+    for (const [name, { newKeysPerSecond: perSecond, windowMs }] of this.policies) {
+      if (perSecond !== undefined) this.#caps.set(name, new NewKeyCap({ perSecond, keepMs: 2 * windowMs }))
+    }
+    if (denyCacheKeys === 0) return
     const maxKeys = Math.ceil(denyCacheKeys / this.policies.size)
     for (const [name, policy] of this.policies) {
       this.#caches.set(name, new DenyCache({ policy, maxKeys, maxAgeMs: denyCacheMs }))
@@ -131,6 +145,7 @@ class StoreRateLimiter implements RateLimiter {
     const asked = this.#parse(requests).map(({ store }) => store)
     this.#forget(requests)
     this.#local.reset(asked)
+    this.#capped.reset(asked)
     await this.#options.store.reset(asked)
     // A call in flight may have noted a refusal from before the reset.
     this.#forget(requests)
@@ -139,6 +154,7 @@ class StoreRateLimiter implements RateLimiter {
   close(): void {
     this.#closed = true
     this.#local.close()
+    this.#capped.close()
     for (const cache of this.#caches.values()) cache.clear()
   }
 
@@ -155,12 +171,12 @@ class StoreRateLimiter implements RateLimiter {
     return decision
   }
 
-  #parse(requests: readonly LimitRequest[]): readonly Asked[] {
+  #parse(requests: readonly LimitRequest[]): readonly AskedKey[] {
     if (this.#closed) throw new RateLimitError('CLOSED', 'The rate limiter is closed')
     if (requests.length === 0 || requests.length > maxRequests) {
       throw new RateLimitError('INVALID_REQUEST', `A call needs 1 to ${maxRequests} keys`)
     }
-    const asked = requests.map((request): Asked => {
+    const asked = requests.map((request): AskedKey => {
       const policy = this.policies.get(request.policy)
       if (policy === undefined) throw new RateLimitError('INVALID_REQUEST', 'Unknown rate limit policy')
       const { cost = policy.cost } = request
@@ -228,7 +244,40 @@ class StoreRateLimiter implements RateLimiter {
     for (const { policy, key } of requests) this.#caches.get(policy)?.forget(cacheKeyOf(key))
   }
 
-  async #judge(asked: readonly Asked[], mode: StoreMode): Promise<Decision> {
+  async #judge(asked: readonly AskedKey[], mode: StoreMode): Promise<Decision> {
+    const capped = this.#caps.size === 0 ? [] : asked.filter((one) => this.#isCapped(one, mode))
+    if (capped.length === 0) return this.#askStore(asked, mode)
+    const judged = this.#capped.judge(capped, mode)
+    const others = asked.filter((one) => !capped.includes(one))
+    if (others.length === 0) return judged.decision
+    if (!judged.decision.allowed && mode === 'consume') return onlyRefused(judged.decision)
+    const there = await this.#askStore(others, mode)
+    let here = judged.decision
+    if (!there.allowed && mode === 'consume') {
+      judged.undo()
+      here = this.#capped.judge(capped, 'check').decision
+    }
+    const results = asked.flatMap((one): readonly KeyDecision[] => {
+      const at = capped.indexOf(one)
+      const result = at < 0 ? there.results[others.indexOf(one)] : here.results[at]
+      return result === undefined ? [] : [result]
+    })
+    const allowed = here.allowed && there.allowed
+    return { allowed, source: there.source, retryAfterMs: longestWait(results), results }
+  }
+
+  /** Once limited here a key stays here while its counters live: it would get its limit twice. */
+  #isCapped(asked: AskedKey, mode: StoreMode): boolean {
+    const { policy, subject } = asked.store
+    const cap = this.#caps.get(policy.name)
+    if (cap === undefined) return false
+    // To look makes no key in the store.
+    const capped = this.#capped.knows(asked) || (mode !== 'check' && !cap.admits(subject, this.#now()))
+    if (capped) this.#options.onEvent?.({ type: 'new-key-capped', policy: policy.name })
+    return capped
+  }
+
+  async #askStore(asked: readonly AskedKey[], mode: StoreMode): Promise<Decision> {
     const { store } = this.#options
     const requests = asked.map(({ store: request, request: { key } }) => {
       const { name, block } = request.policy
@@ -242,12 +291,12 @@ class StoreRateLimiter implements RateLimiter {
       return this.#withoutStore(asked, { mode, error })
     }
     if (!this.#available) this.#setAvailable(true)
-    const decision = toDecision(asked, requests, { answer, source: store.kind })
+    const decision = toDecision(asked, { requests, answer, source: store.kind })
     if (this.#caches.size > 0 && mode === 'consume') this.#note(asked, decision)
     return decision
   }
 
-  #note(asked: readonly Asked[], decision: Decision): void {
+  #note(asked: readonly AskedKey[], decision: Decision): void {
     const nowMs = decision.allowed ? 0 : this.#now()
     for (const [at, { request, store }] of asked.entries()) {
       const cache = this.#caches.get(store.policy.name)
@@ -259,11 +308,11 @@ class StoreRateLimiter implements RateLimiter {
     }
   }
 
-  #withoutStore(asked: readonly Asked[], failed: { mode: StoreMode; error: unknown }): Decision {
+  #withoutStore(asked: readonly AskedKey[], failed: { mode: StoreMode; error: unknown }): Decision {
     const { onStoreError: action, onEvent } = this.#options
     onEvent?.({ type: 'store-error', error: failed.error, action })
     if (this.#available) this.#setAvailable(false)
-    if (action === 'local') return this.#judgeLocally(asked, failed.mode)
+    if (action === 'local') return this.#local.judge(asked, failed.mode).decision
     const allowed = action === 'allow'
     const retryAfterMs = allowed ? 0 : unavailableRetryMs
     const waits = { retryAfterMs, resetMs: retryAfterMs, moreAfterMs: retryAfterMs }
@@ -274,17 +323,6 @@ class StoreRateLimiter implements RateLimiter {
     return { allowed, source: 'unavailable', retryAfterMs, results }
   }
 
-  #judgeLocally(asked: readonly Asked[], mode: StoreMode): Decision {
-    const instances = Math.max(1, Math.floor(this.#options.liveInstances?.() ?? 1) || 1)
-    const requests = asked.map(({ store }): StoreRequest => {
-      const limit = Math.max(1, Math.floor(store.policy.limit / instances))
-      // What the whole limit admits must not become impossible in a share of it.
-      const cost = store.cost <= store.policy.limit ? Math.min(store.cost, limit) : store.cost
-      return { ...store, cost, policy: { ...store.policy, limit } }
-    })
-    return toDecision(asked, requests, { answer: this.#local.judge(requests, mode), source: 'local' })
-  }
-
   #setAvailable(available: boolean): void {
     this.#available = available
     this.#options.onEvent?.({ type: 'store-state', available })
@@ -292,7 +330,7 @@ class StoreRateLimiter implements RateLimiter {
 }
 
 /** Whether two of them mean the same counters. */
-function hasTwins(asked: readonly Asked[]): boolean {
+function hasTwins(asked: readonly AskedKey[]): boolean {
   for (const [at, { store }] of asked.entries()) {
     for (let before = 0; before < at; before += 1) {
       const other = asked[before]?.store
@@ -302,19 +340,7 @@ function hasTwins(asked: readonly Asked[]): boolean {
   return false
 }
 
-function toDecision(
-  asked: readonly Asked[],
-  requests: readonly StoreRequest[],
-  judged: { readonly answer: StoreAnswer; readonly source: DecisionSource },
-): Decision {
-  const { answer, source } = judged
-  const results = answer.keys.map((key, at): KeyDecision => {
-    const request = requests[at]
-    const original = asked[at]
-    if (request === undefined || original === undefined) {
-      throw new RateLimitError('STORE_UNAVAILABLE', 'The store answered for another number of keys')
-    }
-    return decisionOf(original.request, request.policy, { ...key, cost: request.cost })
-  })
-  return { allowed: answer.allowed, source, retryAfterMs: longestWait(results), results }
+/** As from the cache: the store was not asked, so nothing is known of the other keys. */
+function onlyRefused(decision: Decision): Decision {
+  return { ...decision, results: decision.results.filter(({ allowed }) => !allowed) }
 }

@@ -57,3 +57,48 @@ describe('the code of the README runs', () => {
     expect(await run(blocks[at] ?? '')).toMatch(output)
   })
 })
+
+/** The options of an interface as its source declares them. */
+async function optionsOf(name: string, file: string): Promise<readonly string[]> {
+  const source = await readFile(join(folder, 'src', file), 'utf8')
+  const body = new RegExp(String.raw`interface ${name}(?:<.*>)? \{\n([\s\S]*?)\n\}`).exec(source)?.[1] ?? ''
+  return [...body.matchAll(/^ {2}readonly (\w+)/gm)].map(([, option = '']) => option)
+}
+
+describe('the README names every option, and no other', () => {
+  const prose = readme.replaceAll(/^```.*?^```$/gms, '')
+  /** The part of the README on one function: a table behind its name, or a paragraph that begins with it. */
+  const partOf = (start: string): string => {
+    const from = prose.slice(prose.indexOf(`\n${start}`) + 1)
+    const lines = from.split('\n')
+    const end = lines.findIndex((line, at) => at > 2 && (line === '' || line.startsWith('#')))
+    return lines.slice(0, end).join('\n')
+  }
+
+  test.each([
+    ['Policy', 'policy.ts', 'A policy:'],
+    ['RateLimiterOptions', 'rate-limiter.ts', '`createRateLimiter`:'],
+  ])('%s, in its table', async (name, file, start) => {
+    const rows = partOf(start)
+      .split('\n')
+      .filter((line) => line.startsWith('| `'))
+    const named = rows.flatMap((row) =>
+      [...(row.split('|')[1] ?? '').matchAll(/`(\w+)`/g)].map(([, word = '']) => word),
+    )
+    expect(named.toSorted()).toEqual((await optionsOf(name, file)).toSorted())
+  })
+
+  test.each([
+    ['BlockPolicy', 'policy.ts', 'A policy:'],
+    ['RedisRateLimitStoreOptions', 'redis-rate-limit-store.ts', '`RedisRateLimitStore`:'],
+    ['MemoryRateLimitStoreOptions', 'memory-rate-limit-store.ts', '`RedisRateLimitStore`:'],
+    ['RateLimitOptions', 'express.ts', '`rateLimit` (Express):'],
+    ['ClientAddressOptions', 'client-address.ts', '`createClientAddress`:'],
+    ['SocketLimiterOptions', 'ws.ts', '`createSocketLimiter`:'],
+  ])('%s', async (name, file, start) => {
+    const options = await optionsOf(name, file)
+    expect(options.length).toBeGreaterThan(1)
+    const part = partOf(start)
+    expect(options.filter((option) => !new RegExp(String.raw`\b${option}\b`).test(part))).toEqual([])
+  })
+})
