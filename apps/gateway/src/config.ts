@@ -210,7 +210,7 @@ const schema = z.object({
   ),
   WS_RATE_LIMIT_WINDOW_MS: durationMs(10_000).describe('Window of the WebSocket limits.'),
   WS_RATE_LIMIT_MAX: count(20).describe(
-    'Actions, and chat lines, per window, for a user and for an address.',
+    'Actions, and chat lines, per window, for a user and for an address; 15 times as many units of other messages.',
   ),
   WS_RATE_LIMIT_FAIL_OPEN: flag(true).describe('When Redis is away: `true` limits locally, `false` refuses.'),
   WS_QUERY_TOKEN_AUTH: flag(false).describe(

@@ -2,7 +2,7 @@
  * The limits of the gateway as data, and where they are asked.
  *
  *   before auth: failed logins of an address (local)   after auth: user and address, one call
- *   socket: user and address, by kind of message
+ *   socket: user and address, by kind of message and what it costs
  */
 import type { Connection } from '@gw/connections'
 import {
@@ -25,13 +25,46 @@ import { GatewayError } from './errors.ts'
 import { answerIds } from './http/send-error.ts'
 import type { RedisClients } from './redis.ts'
 import type { ClientSession } from './ws/client-session.ts'
-import { type Limit, type LimitKind, limitKinds } from './ws/dispatch.ts'
+import type { Limit, Request as ClientRequest } from './ws/dispatch.ts'
 
 /** Failed logins of one address before it must wait: many users may share an address, guesses are cheap to stop. */
 const failedLoginsPerMinute = 100
 
-/** Subscribing, joining and the rest cost backend calls too; they get more room than actions. */
-const otherPerAction = 5
+/** Everything but actions and chat lines shares one budget, of so many units for each action that is allowed. */
+const otherPerAction = 15
+
+/** Messages of all kinds on one socket, for each action that is allowed. */
+const framesPerAction = 7
+
+/**
+ * Addresses this instance has not seen lately that may make a counter in Redis, in a second. An attacker with a network
+ * of his own, or behind a proxy that we trust, has any number of them; two windows of 500 a second are 60 000 keys, 11 MB.
+ */
+const newAddressesPerSecond = 500
+
+type MessageKind = 'action' | 'chat' | 'other'
+
+/** On which budget a message counts, and how much: as many units as it costs calls to backends and reads of logs. */
+const messageCosts: Readonly<Record<ClientRequest['type'], readonly [kind: MessageKind, cost: number]>> = {
+  Action: ['action', 1],
+  ChatSend: ['chat', 1],
+  SubscribeTable: ['other', 3],
+  ResyncTable: ['other', 3],
+  JoinSeat: ['other', 3],
+  LeaveTable: ['other', 2],
+  SubscribeChat: ['other', 3],
+  GetChatHistory: ['other', 2],
+  DeleteChatMessage: ['other', 2],
+  SubscribeLobby: ['other', 2],
+  SubscribePresence: ['other', 2],
+  SetAway: ['other', 1],
+  SetTyping: ['other', 1],
+  Ping: ['other', 1],
+  UnsubscribeTable: ['other', 1],
+  UnsubscribeChat: ['other', 1],
+  UnsubscribeLobby: ['other', 1],
+  UnsubscribePresence: ['other', 1],
+}
 
 export interface LimitsOptions {
   readonly config: Config
@@ -55,24 +88,19 @@ export interface Limits {
 function policiesOf(config: Config): readonly Policy[] {
   const http = { limit: config.HTTP_RATE_LIMIT_MAX, windowMs: config.HTTP_RATE_LIMIT_WINDOW_MS }
   const ws = { limit: config.WS_RATE_LIMIT_MAX, windowMs: config.WS_RATE_LIMIT_WINDOW_MS }
-  const other = { ...ws, limit: ws.limit * otherPerAction }
-  return [
-    { name: 'http_user', ...http },
-    { name: 'http_ip', ...http },
-    { name: 'ws_action_user', ...ws },
-    { name: 'ws_action_ip', ...ws },
-    { name: 'ws_chat_user', ...ws },
-    { name: 'ws_chat_ip', ...ws },
-    { name: 'ws_other_user', ...other },
-    { name: 'ws_other_ip', ...other },
-  ]
+  const limits = { http, ws_action: ws, ws_chat: ws, ws_other: { ...ws, limit: ws.limit * otherPerAction } }
+  return Object.entries(limits).flatMap(([name, limit]): Policy[] => [
+    { name: `${name}_user`, ...limit },
+    { name: `${name}_ip`, ...limit, newKeysPerSecond: newAddressesPerSecond },
+  ])
 }
 
-/** Which counters one message of a kind counts on. */
-function socketKeys(kind: LimitKind, session: ClientSession) {
+/** Which counters one message counts on. */
+function socketKeys(type: ClientRequest['type'], session: ClientSession) {
+  const [kind, cost] = messageCosts[type]
   return [
-    { policy: `ws_${kind}_user`, key: userKey(session.userId) },
-    { policy: `ws_${kind}_ip`, key: addressKey(session.address) },
+    { policy: `ws_${kind}_user`, key: userKey(session.userId), cost },
+    { policy: `ws_${kind}_ip`, key: addressKey(session.address), cost },
   ]
 }
 
@@ -113,9 +141,9 @@ export function createLimits({ config, redis, addressOf, liveInstances, onEvent 
     if (known) return known
     const limiter = createSocketLimiter({
       limiter: ws,
-      keys: (kind) => socketKeys(limitKinds.find((known) => known === kind) ?? 'other', session),
+      keys: (type) => socketKeys(isMessageType(type) ? type : 'Ping', session),
       perConnection: {
-        limit: Math.min(10_000, config.WS_RATE_LIMIT_MAX * (otherPerAction + 2)),
+        limit: Math.min(10_000, config.WS_RATE_LIMIT_MAX * framesPerAction),
         windowMs: config.WS_RATE_LIMIT_WINDOW_MS,
       },
     })
@@ -143,8 +171,8 @@ export function createLimits({ config, redis, addressOf, liveInstances, onEvent 
         { policy: 'http_ip', key: addressKey(addressOf(request)) },
       ],
     }),
-    async socket(kind, session) {
-      const decision = await limiterOf(session).judge(kind)
+    async socket(type, session) {
+      const decision = await limiterOf(session).judge(type)
       if (decision.allowed) return undefined
       if (decision.abusive) {
         const { code, reason } = closeCodes.rate_limited
@@ -158,4 +186,8 @@ export function createLimits({ config, redis, addressOf, liveInstances, onEvent 
       memory.close()
     },
   }
+}
+
+function isMessageType(type: string): type is ClientRequest['type'] {
+  return Object.hasOwn(messageCosts, type)
 }

@@ -259,6 +259,9 @@ export function createObserver({ logger, metrics, messageSample }: ObserverOptio
         case 'store-error':
           metrics.redisErrors.inc({ kind: 'ratelimit' })
           return
+        case 'new-key-capped':
+          metrics.rateLimitCapped.inc({ policy: event.policy })
+          return
         case 'store-state':
           logger.warn('ratelimit_store', { available: event.available })
       }

@@ -58,6 +58,7 @@ export interface Metrics {
   readonly pubsubRebuilds: CounterOf
   readonly chatMessages: CounterOf<'result'>
   readonly rateLimitDecisions: CounterOf<'policy' | 'decision' | 'source'>
+  readonly rateLimitCapped: CounterOf<'policy'>
   readonly authFailures: CounterOf<'reason'>
   readonly authKeyFetches: CounterOf<'result'>
   readonly upstreamRequests: CounterOf<'service' | 'method' | 'code'>
@@ -211,6 +212,9 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       'policy',
       'decision',
       'source',
+    ]),
+    rateLimitCapped: counter('ratelimit_capped_total', 'Keys limited here: too many new ones came up.', [
+      'policy',
     ]),
     authFailures: counter('auth_failures_total', 'Refused credentials.', ['reason']),
     authKeyFetches: counter('auth_key_fetches_total', 'Key set fetches from the identity provider.', [

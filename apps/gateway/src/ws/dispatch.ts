@@ -13,13 +13,9 @@ import type { TypingHandlers } from './handlers/typing.ts'
 /** Anything but Authenticate, which the session handles itself. */
 export type Request = Exclude<ClientMessage, { readonly type: 'Authenticate' }>
 
-/** The kinds of messages that are limited apart. */
-export const limitKinds = ['action', 'chat', 'other'] as const
-export type LimitKind = (typeof limitKinds)[number]
-
 /** Resolves to undefined when the message may go on, else to the time to wait. */
 export type Limit = (
-  kind: LimitKind,
+  type: Request['type'],
   session: ClientSession,
 ) => Promise<{ readonly retryAfterMs: number } | undefined>
 
@@ -34,11 +30,6 @@ export interface DispatchOptions {
   readonly limit: Limit
   readonly once: ApplyOnce
   readonly actionOrder: ActionOrder
-}
-
-function limitKind(message: Request): LimitKind {
-  if (message.type === 'Action') return 'action'
-  return message.type === 'ChatSend' ? 'chat' : 'other'
 }
 
 /** The contract's own answers where it has them, else an Error. */
@@ -120,7 +111,7 @@ export function createDispatch(handlers: DispatchOptions): Dispatch {
   }
 
   return async (message, session) => {
-    const refusal = await limit(limitKind(message), session)
+    const refusal = await limit(message.type, session)
     const feature = featureOf(message)
     if (!refusal && feature !== undefined && !session.features.has(feature))
       return {
