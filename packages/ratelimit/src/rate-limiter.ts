@@ -15,12 +15,7 @@ import { steadyNow } from './memory-rate-limit-store.ts'
 import { NewKeyCap } from './new-key-cap.ts'
 import { type CheckedPolicy, isWhole, parsePolicies, type Policy } from './policy.ts'
 import { RateLimitError } from './rate-limit-error.ts'
-import {
-  type RateLimitStore,
-  type StoreAnswer,
-  type StoreMode,
-  type StoreRequest,
-} from './rate-limit-store.ts'
+import { type RateLimitStore, type StoreAnswer, type StoreMode } from './rate-limit-store.ts'
 import { cacheKeyOf, subjectOf } from './subject.ts'
 
 /** What the limiter tells its owner, who may log and count it. */
