@@ -185,6 +185,11 @@ test(
     for (const page of players)
       expect(await page.locator('.line-text').allInnerTexts()).toEqual(['one', 'two', 'three', 'back again'])
     expect(Number(await bob.page.locator('#reconnects').innerText())).toBeGreaterThan(0)
+
+    // A robot that is sent home stays there.
+    await alice.page.getByRole('button', { name: 'Robots out' }).click()
+    await alice.page.locator('.people-list [data-user=carol][data-status=offline]').waitFor()
+    expect(await alice.page.locator('.seat[data-user=carol]').count()).toBe(0)
     expect([...alice.errors, ...bob.errors]).toEqual([])
   },
 )

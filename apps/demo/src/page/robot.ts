@@ -20,6 +20,7 @@ export interface RobotOptions {
   readonly onProblem: (text: string) => void
 }
 
+const leaveTimeoutMs = 5000
 const thinkMs = { least: 700, most: 1600 }
 
 /** Connects, takes the first free seat, and plays until `stop`. */
@@ -32,6 +33,7 @@ export async function startRobot({ user, tableId, url, onProblem }: RobotOptions
   let thinking: ReturnType<typeof setTimeout> | undefined
   let thoughtOf = ''
   let isSitting = false
+  let isLeaving = false
 
   const sit = async (table: TableState): Promise<void> => {
     if (isSitting) return
@@ -66,7 +68,7 @@ export async function startRobot({ user, tableId, url, onProblem }: RobotOptions
     )
   }
   client.on('TableSnapshot', ({ tableState }) => {
-    if (tableState.tableId !== tableId) return
+    if (isLeaving || tableState.tableId !== tableId) return
     const seat = tableState.seats.find(({ userId }) => userId === user)
     if (!seat) void sit(tableState)
     else if (seat.status === 'SEATED' && seat.stack === 0 && !tableState.hand)
@@ -78,8 +80,9 @@ export async function startRobot({ user, tableId, url, onProblem }: RobotOptions
   return {
     user,
     async stop() {
+      isLeaving = true
       clearTimeout(thinking)
-      await client.request({ type: 'LeaveTable', tableId }, 3000)
+      await client.request({ type: 'LeaveTable', tableId }, leaveTimeoutMs)
       client.close()
     },
   }
