@@ -3,7 +3,7 @@
  */
 import { availableParallelism } from 'node:os'
 import { basename } from 'node:path'
-import { checkProtoCode, checkReadme } from './checks/generated.ts'
+import { checkDocs, checkProtoCode } from './checks/generated.ts'
 import { checkLinks } from './checks/links.ts'
 import { checkOldApi } from './checks/old-api.ts'
 import { checkPackaging } from './checks/packaging.ts'
@@ -37,7 +37,7 @@ const all: readonly Step[] = [
   { name: 'words', check: async () => checkWords(root) },
   command('unused', ['knip', '--no-config-hints']),
   { name: 'generated code', check: async () => checkProtoCode(root) },
-  { name: 'generated docs', check: async () => checkReadme(root) },
+  { name: 'generated docs', check: async () => checkDocs(root) },
   { name: 'links', check: async () => checkLinks(root) },
   ...workspacePackages()
     .filter(({ published }) => published)

@@ -23,13 +23,28 @@ export async function generatedReadme(root: string): Promise<string> {
   const { configTable } = module
   if (typeof configTable !== 'function') throw new Error('configTable is not a function')
   const table: unknown = configTable()
-  return formatted(root, withConfigTable(readFileSync(join(root, 'README.md'), 'utf8'), String(table)))
+  return formatted(
+    root,
+    'README.md',
+    withConfigTable(readFileSync(join(root, 'README.md'), 'utf8'), String(table)),
+  )
+}
+
+/** docs/openapi.json as it should be, made from the gateway's routes. */
+export async function generatedApi(root: string): Promise<string> {
+  const module: unknown = await import(join(root, 'apps/gateway/src/http/document-api.ts'))
+  if (typeof module !== 'object' || module === null || !('documentApi' in module))
+    throw new Error('apps/gateway/src/http/document-api.ts exports no documentApi')
+  const { documentApi } = module
+  if (typeof documentApi !== 'function') throw new Error('documentApi is not a function')
+  const document: unknown = documentApi()
+  return formatted(root, 'openapi.json', JSON.stringify(document, null, 2))
 }
 
 /** The text as `npm run fix` would leave it: tables are aligned. */
-async function formatted(root: string, text: string): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), 'gw-readme-'))
-  const file = join(folder, 'README.md')
+async function formatted(root: string, name: string, text: string): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'gw-generated-'))
+  const file = join(folder, name)
   try {
     writeFileSync(file, text)
     const { code, output } = await run(['oxfmt', '--config', join(root, '.oxfmtrc.json'), file], {
@@ -42,12 +57,17 @@ async function formatted(root: string, text: string): Promise<string> {
   }
 }
 
-/** Whether README.md's configuration table is the one that the schema gives. */
-export async function checkReadme(root: string): Promise<readonly string[]> {
-  const same = (await generatedReadme(root)) === readFileSync(join(root, 'README.md'), 'utf8')
-  return same
-    ? []
-    : ["README.md: the configuration table differs from the gateway's schema; run `npm run generate`"]
+/** Whether README.md's configuration table and docs/openapi.json are what the gateway's schemas give. */
+export async function checkDocs(root: string): Promise<readonly string[]> {
+  const read = (file: string): string => readFileSync(join(root, file), 'utf8')
+  const problems: string[] = []
+  if ((await generatedReadme(root)) !== read('README.md'))
+    problems.push(
+      "README.md: the configuration table differs from the gateway's schema; run `npm run generate`",
+    )
+  if ((await generatedApi(root)) !== read('docs/openapi.json'))
+    problems.push("docs/openapi.json differs from the gateway's routes; run `npm run generate`")
+  return problems
 }
 
 /** Whether the committed gRPC code is what `buf generate` makes of the .proto files. */

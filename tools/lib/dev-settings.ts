@@ -72,6 +72,7 @@ export function devSettings(environment: NodeJS.ProcessEnv): DevSettings {
       // All demo users and their robots come from one address here.
       WS_RATE_LIMIT_MAX: '200',
       ...(pagePort === undefined ? {} : { DEMO_PAGE_URL: `http://127.0.0.1:${pagePort}` }),
+      API_DOCS: String(development),
       ...shared,
       PORT: String(port),
       METRICS_PORT: String(metricsPort),

@@ -242,6 +242,9 @@ const schema = z.object({
     .describe(
       "Development only (`NODE_ENV=development`, else the gateway doesn't start): the demo's page, relayed under `/demo` without a token.",
     ),
+  API_DOCS: flag(false).describe(
+    'A page of the HTTP API at `/docs`; `npm start` has it on. `/openapi.json` is always there.',
+  ),
   VAPID_PUBLIC_KEY: z.string().min(1).optional().describe('Web push public key handed to browsers.'),
   LOG_LEVEL: z
     .enum(['error', 'warn', 'info', 'debug'])

@@ -28,12 +28,8 @@ import { createPublisherServer } from './grpc/publisher-server.ts'
 import { createHttpApp } from './http/app.ts'
 import { createProxies } from './http/proxies.ts'
 import { createProxy } from './http/proxy.ts'
+import { createRoutes } from './http/routes/routes.ts'
 import { createProxyDispatcher } from './http/proxy-dispatcher.ts'
-import { auditRoutes } from './http/routes/audit.ts'
-import { moderationRoutes } from './http/routes/moderation.ts'
-import { profileRoutes } from './http/routes/profile.ts'
-import { pushRoutes } from './http/routes/push.ts'
-import { tableRoutes } from './http/routes/tables.ts'
 import { keySourcesOf } from './key-sources.ts'
 import { createLimits } from './limits.ts'
 import { createObserver } from './observe.ts'
@@ -354,20 +350,16 @@ export function createGateway(options: GatewayOptions): Gateway {
         maxPerUser: 64,
       }),
     }),
-    routes: [
-      ...tableRoutes({
-        game: backends.game,
-        dailyBonus: createDailyBonus({
-          balanceUrl: config.BALANCE_SERVICE_HTTP_URL,
-          dispatcher: proxyDispatcher,
-          onEvent: observer.onDailyBonus,
-        }),
+    hasApiPage: config.API_DOCS,
+    routes: createRoutes({
+      backends,
+      dailyBonus: createDailyBonus({
+        balanceUrl: config.BALANCE_SERVICE_HTTP_URL,
+        dispatcher: proxyDispatcher,
+        onEvent: observer.onDailyBonus,
       }),
-      ...moderationRoutes(backends.game),
-      ...profileRoutes(backends.player),
-      ...auditRoutes(backends),
-      ...pushRoutes({ notify: backends.notify, vapidPublicKey: config.VAPID_PUBLIC_KEY }),
-    ],
+      vapidPublicKey: config.VAPID_PUBLIC_KEY,
+    }),
   })
   const server = createHttpServer(app, {
     headersTimeoutMs: config.HTTP_HEADERS_TIMEOUT_MS,

@@ -1,48 +1,14 @@
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import { create, toBinary } from '@bufbuild/protobuf'
-import { credentials, Server, ServerCredentials, status } from '@grpc/grpc-js'
+import { credentials, status } from '@grpc/grpc-js'
 import { expect, test } from 'vitest'
-import { GameService, IsMutedResponseSchema } from '../src/grpc/gen/game/game_pb.ts'
+import { createBackendGuard } from '../src/grpc/backend-guard.ts'
+import { GameService, TableSchema } from '../src/grpc/gen/game/game_pb.ts'
 import { createServiceClient } from '../src/grpc/service-client.ts'
+import { type GameHandler, muted, serveGame, table } from './harness/grpc-game.ts'
 
-type Handler = (
-  call: { readonly metadata: { getMap(): Record<string, unknown> } },
-  callback: (error: { code: status; details: string } | null, value?: Buffer) => void,
-) => void
-
-/** A Game service with one method, as a real gRPC server. */
-async function serve(handler: Handler, port = 0): Promise<{ readonly port: number } & AsyncDisposable> {
-  const server = new Server()
-  const bytes = (value: Buffer): Buffer => value
-  server.addService(
-    {
-      isMuted: {
-        path: '/game.GameService/IsMuted',
-        requestStream: false,
-        responseStream: false,
-        requestSerialize: bytes,
-        requestDeserialize: bytes,
-        responseSerialize: bytes,
-        responseDeserialize: bytes,
-      },
-    },
-    { isMuted: handler },
-  )
-  const { promise, resolve, reject } = Promise.withResolvers<number>()
-  server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, bound) =>
-    error ? reject(error) : resolve(bound),
-  )
-  return {
-    port: await promise,
-    async [Symbol.asyncDispose]() {
-      server.forceShutdown()
-      await Promise.resolve()
-    },
-  }
-}
-
-const muted = Buffer.from(toBinary(IsMutedResponseSchema, create(IsMutedResponseSchema, { isMuted: true })))
+const serve = (isMuted: GameHandler, port = 0) => serveGame({ isMuted, port })
 
 function clientOf(port: number, timeoutMs = 5000, onReconnect?: () => void) {
   return createServiceClient(GameService, {
@@ -51,6 +17,7 @@ function clientOf(port: number, timeoutMs = 5000, onReconnect?: () => void) {
     timeoutMs,
     metadata: () => ({ traceparent: '00-1-2-01' }),
     ...(onReconnect && { onReconnect }),
+    guard: createBackendGuard(),
     channel: { 'grpc.initial_reconnect_backoff_ms': 50, 'grpc.max_reconnect_backoff_ms': 100 },
   })
 }
@@ -131,4 +98,84 @@ test('a peer that accepts TCP and says nothing is given up, and its successor on
   client.close()
   for (const socket of sockets) socket.destroy()
   await closed
+})
+
+test('an answer that is no message, or too large a one, is 502, and the connection goes on', async () => {
+  const answers: Buffer[] = [Buffer.from([0xff, 0xff, 0xff]), Buffer.alloc(20_000_000), table]
+  await using server = await serveGame({ createTable: (_call, callback) => callback(null, answers.shift()) })
+  const client = clientOf(server.port, 20_000)
+  for (let at = 0; at < 2; at++)
+    await expect(client.createTable({})).rejects.toMatchObject({
+      code: 'bad_gateway',
+      reason: 'upstream_failed',
+    })
+  expect((await client.createTable({})).tableId).toBe('t')
+  client.close()
+})
+
+test('whole numbers of 64 bits keep every digit', async () => {
+  const most = 9_223_372_036_854_775_807n
+  const bytes = toBinary(
+    TableSchema,
+    create(TableSchema, { config: { smallBlind: most, bigBlind: -most - 1n } }),
+  )
+  await using server = await serveGame({
+    createTable: (_call, callback) => callback(null, Buffer.from(bytes)),
+  })
+  const client = clientOf(server.port)
+  const { config } = await client.createTable({ name: 'x' })
+  expect([config?.smallBlind, config?.bigBlind]).toEqual([most, -most - 1n])
+  client.close()
+})
+
+test('a server that dies in the middle of a call: a read is asked again on its return, a change never', async () => {
+  const seen: string[] = []
+  const { promise: changing, resolve: changed } = Promise.withResolvers<void>()
+  const first = await serveGame({
+    createTable() {
+      seen.push('CreateTable')
+      changed()
+    },
+  })
+  const { port } = first
+  const client = clientOf(port, 20_000)
+  const change = client.createTable({ name: 'x', idempotencyKey: 'k' }).catch((error: unknown) => error)
+  await changing
+  first.server.forceShutdown()
+  expect(await change).toMatchObject({ code: expect.stringMatching(/unavailable|internal|cancelled/) })
+  await using _second = await serveGame({
+    port,
+    isMuted(_call, callback) {
+      seen.push('IsMuted')
+      callback(null, muted)
+    },
+    createTable(_call, callback) {
+      seen.push('CreateTable again')
+      callback(null, table)
+    },
+  })
+  const read = () =>
+    client.isMuted({}).then(
+      ({ isMuted }) => isMuted,
+      () => false,
+    )
+  await expect.poll(read, { timeout: 15_000 }).toBe(true)
+  expect(new Set(seen)).toEqual(new Set(['CreateTable', 'IsMuted']))
+  client.close()
+})
+
+test('connections that the server ends by GOAWAY, over and over, fail no call', async () => {
+  let calls = 0
+  await using server = await serveGame({
+    isMuted(_call, callback) {
+      calls += 1
+      callback(null, muted)
+    },
+    options: { 'grpc.max_connection_age_ms': 100, 'grpc.max_connection_age_grace_ms': 5000 },
+  })
+  const client = clientOf(server.port, 20_000)
+  const until = performance.now() + 1500
+  while (performance.now() < until) expect((await client.isMuted({})).isMuted).toBe(true)
+  expect(calls).toBeGreaterThan(0)
+  client.close()
 })

@@ -1,7 +1,7 @@
 /**
  * The order that a request goes through:
  *
- *   request id, trace ▶ request guard ▶ security headers, CORS ▶ /health /ready (/demo) ▶ limit by address ▶ auth ▶
+ *   request id, trace ▶ request guard ▶ security headers, CORS ▶ /health /ready /openapi.json (/docs /demo) ▶ limit by address ▶ auth ▶
  *   limit by user and address ▶ proxies (/api/accounts, …) ▶ JSON body ▶ routes ▶ 404 ▶ one error answer
  */
 import type { TokenVerifier } from '@gw/auth'
@@ -17,10 +17,12 @@ import express, {
 } from 'express'
 import helmet from 'helmet'
 import { GatewayError } from '../errors.ts'
+import { apiDocs } from './api-docs.ts'
 import { health, type Readiness, ready } from './health.ts'
 import type { MountableProxy } from './proxies.ts'
 import { requestGuard } from './request-guard.ts'
 import type { MountableRoute } from './route.ts'
+import { passedOn } from './routes/passed-on.ts'
 import { sendError } from './send-error.ts'
 
 export interface HttpAppOptions {
@@ -39,6 +41,8 @@ export interface HttpAppOptions {
   /** Streamed before any body is parsed. */
   readonly proxies: readonly MountableProxy[]
   readonly routes: readonly MountableRoute[]
+  /** `/docs`: the API document as a page. `/openapi.json` is always there. */
+  readonly hasApiPage: boolean
   /** The time that all backend calls of one request share. */
   readonly budgetMs: number
 }
@@ -110,6 +114,7 @@ export function createHttpApp(options: HttpAppOptions): Express {
   app.get('/health', health())
   app.get('/ready', ready(options.readiness))
   if (options.demoPage) app.all(['/demo', '/demo/*path'], nameProxied('/demo'), options.demoPage)
+  app.use(apiDocs({ routes: [...passedOn, ...options.routes], hasPage: options.hasApiPage }))
   app.use(options.limitBeforeAuth)
   if (options.backchannelLogout)
     app.post('/backchannel-logout', countRefused(options), options.backchannelLogout)

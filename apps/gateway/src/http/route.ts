@@ -1,4 +1,4 @@
-/** One HTTP route as data: method, path, schemas, and a typed handler. The router, and later the API document, read it. */
+/** One HTTP route as data: method, path, schemas, examples, and a typed handler. The router and the API document read it. */
 import { randomUUID } from 'node:crypto'
 import type { Identity } from '@gw/auth'
 import type { Request, Response, Router } from 'express'
@@ -24,11 +24,34 @@ export interface Answer {
   readonly body?: Json
 }
 
-export interface Route<Params, Query, Body> {
+/** A request as the document shows it; a test sends it and holds the answer against the schema. */
+export interface RouteExample {
+  readonly summary: string
+  /** Status of its answer. */
+  readonly status: number
+  readonly params?: Readonly<Record<string, string | number>>
+  readonly query?: Readonly<Record<string, string | number>>
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: Json
+}
+
+/** What the document says of a route, or of a path that is proxied. */
+export interface DocumentedRoute {
   readonly method: 'get' | 'post' | 'put' | 'delete'
   /** Express path, e.g. `/api/tables/:tableId`. */
   readonly path: string
   readonly summary: string
+  readonly params: z.ZodType
+  readonly query: z.ZodType
+  readonly body: z.ZodType
+  /** The answer to a request that succeeds; no `body`: none. */
+  readonly answer: { readonly status: number; readonly body?: z.ZodType }
+  readonly examples: readonly RouteExample[]
+  /** Whether it needs no token. Default: it does. */
+  readonly isOpen?: boolean
+}
+
+export interface Route<Params, Query, Body> extends DocumentedRoute {
   readonly params: z.ZodType<Params>
   readonly query: z.ZodType<Query>
   readonly body: z.ZodType<Body>
@@ -47,10 +70,7 @@ export interface MountOptions {
 }
 
 /** A route with its types folded away, for lists. */
-export interface MountableRoute {
-  readonly method: 'get' | 'post' | 'put' | 'delete'
-  readonly path: string
-  readonly summary: string
+export interface MountableRoute extends DocumentedRoute {
   readonly mount: (router: Router, options: MountOptions) => void
 }
 
@@ -109,9 +129,7 @@ export function route<Params, Query, Body>(definition: Route<Params, Query, Body
   }
 
   return {
-    method: definition.method,
-    path: definition.path,
-    summary: definition.summary,
+    ...definition,
     mount(router, options) {
       router[definition.method](definition.path, (request: Request, response: Response) => {
         answer(request, response, options).catch((error: unknown) => sendError(response, error, definition))

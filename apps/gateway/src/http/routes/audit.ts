@@ -10,6 +10,7 @@ import type { Backends } from '../../grpc/backends.ts'
 import { GameEventSchema, HandRecordSchema } from '../../grpc/gen/event/event_pb.ts'
 import { relayJson } from '../../grpc/relay-json.ts'
 import { type MountableRoute, route, type RouteCall } from '../route.ts'
+import { answers, exampleIds } from './answers.ts'
 import { id, nothing } from './inputs.ts'
 
 const count = z
@@ -96,6 +97,21 @@ export function auditRoutes({ event, game }: Pick<Backends, 'event' | 'game'>): 
       ...bare,
       path: '/api/audit/events',
       summary: "Events: the caller's own, a whole table's for its owner, all for an admin.",
+      answer: answers.events,
+      examples: [
+        { summary: 'One’s own', status: 200, query: { limit: 10 } },
+        {
+          summary: 'Of a table, by its owner',
+          status: 200,
+          query: {
+            tableId: exampleIds.tableId,
+            types: 'PLAYER_JOINED,ACTION_TAKEN',
+            startTime: '2020-01-01T00:00:00Z',
+          },
+        },
+        { summary: 'A number that is none', status: 400, query: { limit: 'ten' } },
+        { summary: 'Somebody else’s', status: 403, query: { userId: 'somebody' } },
+      ],
       query: eventQuery,
       invalid: (member) => `Invalid ${member}`,
       failure: 'Failed to query events',
@@ -117,6 +133,11 @@ export function auditRoutes({ event, game }: Pick<Backends, 'event' | 'game'>): 
       ...bare,
       path: '/api/audit/events/:eventId',
       summary: 'One event.',
+      answer: answers.event,
+      examples: [
+        { summary: 'An event', status: 200, params: { eventId: exampleIds.eventId } },
+        { summary: 'No such event', status: 404, params: { eventId: 'none' } },
+      ],
       params: z.object({ eventId: id }),
       failure: 'Failed to get event',
       notFound: 'Event not found',
@@ -131,6 +152,11 @@ export function auditRoutes({ event, game }: Pick<Backends, 'event' | 'game'>): 
       ...bare,
       path: '/api/audit/hands/:handId',
       summary: 'The record of a hand, as the caller may see it.',
+      answer: answers.hand,
+      examples: [
+        { summary: 'A hand', status: 200, params: { handId: exampleIds.handId } },
+        { summary: 'No such hand', status: 404, params: { handId: 'none' } },
+      ],
       params: z.object({ handId: id }),
       failure: 'Failed to get hand',
       notFound: 'Hand not found',
@@ -143,6 +169,8 @@ export function auditRoutes({ event, game }: Pick<Backends, 'event' | 'game'>): 
       ...bare,
       path: '/api/audit/hands/:handId/replay',
       summary: 'The events of a hand, as the caller may see them.',
+      answer: answers.replay,
+      examples: [{ summary: 'A hand', status: 200, params: { handId: exampleIds.handId } }],
       params: z.object({ handId: id }),
       failure: 'Failed to get hand replay',
       notFound: 'Hand not found',
@@ -159,6 +187,15 @@ export function auditRoutes({ event, game }: Pick<Backends, 'event' | 'game'>): 
       ...paged,
       path: '/api/audit/tables/:tableId/hands',
       summary: 'Hands of a table: for its owner, or an admin.',
+      answer: answers.hands,
+      examples: [
+        {
+          summary: 'The newest ten',
+          status: 200,
+          params: { tableId: exampleIds.tableId },
+          query: { limit: 10 },
+        },
+      ],
       params: z.object({ tableId: id }),
       failure: 'Failed to get hand history',
       async handle({ params: { tableId }, query }, call) {
@@ -172,6 +209,8 @@ export function auditRoutes({ event, game }: Pick<Backends, 'event' | 'game'>): 
       ...paged,
       path: '/api/audit/users/:userId/hands',
       summary: "Hands of a user: one's own, or anyone's for an admin.",
+      answer: answers.hands,
+      examples: [{ summary: 'Somebody else’s', status: 403, params: { userId: 'somebody' } }],
       params: z.object({ userId: id }),
       failure: 'Failed to get hand history',
       handle({ params: { userId }, query }, call) {
@@ -183,6 +222,8 @@ export function auditRoutes({ event, game }: Pick<Backends, 'event' | 'game'>): 
       ...paged,
       path: '/api/audit/my-hands',
       summary: "The caller's own hands.",
+      answer: answers.hands,
+      examples: [{ summary: 'The newest ten', status: 200, query: { limit: 10 } }],
       failure: 'Failed to get hand history',
       handle: ({ query }, call) => handsOf(call.caller.subject, query, call),
     }),

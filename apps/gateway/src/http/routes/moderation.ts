@@ -5,6 +5,7 @@ import type { Backends } from '../../grpc/backends.ts'
 import { TableStateSchema } from '../../grpc/gen/game/game_pb.ts'
 import { relayJson } from '../../grpc/relay-json.ts'
 import { type MountableRoute, route, type RouteCall } from '../route.ts'
+import { answers, exampleIds } from './answers.ts'
 import { id, nothing, seatId, tableParams } from './inputs.ts'
 
 /** The moderation routes of contract §1.2. */
@@ -41,6 +42,16 @@ export function moderationRoutes(game: Backends['game']): readonly MountableRout
       method: 'post',
       path: '/api/tables/:tableId/moderation/kick',
       summary: 'Owner: remove the player in a seat.',
+      answer: answers.kicked,
+      examples: [
+        { summary: 'Seat 1', status: 200, params: { tableId: exampleIds.tableId }, body: { seatId: 1 } },
+        {
+          summary: 'An empty seat',
+          status: 404,
+          params: { tableId: exampleIds.tableId },
+          body: { seatId: 8 },
+        },
+      ],
       failure: 'Failed to kick player',
       notFound,
       async handle({ params: { tableId }, body: { seatId: seat } }, call) {
@@ -57,6 +68,10 @@ export function moderationRoutes(game: Backends['game']): readonly MountableRout
       method: 'post',
       path: '/api/tables/:tableId/moderation/mute',
       summary: 'Owner: mute the player in a seat.',
+      answer: answers.muted,
+      examples: [
+        { summary: 'Seat 1', status: 200, params: { tableId: exampleIds.tableId }, body: { seatId: 1 } },
+      ],
       failure: 'Failed to mute player',
       notFound,
       async handle({ params: { tableId }, body: { seatId: seat } }, call) {
@@ -72,6 +87,16 @@ export function moderationRoutes(game: Backends['game']): readonly MountableRout
         method: 'post',
         path: `/api/tables/:tableId/${word}`,
         summary: `Owner: ${word} a user.`,
+        answer: answers.ok,
+        examples: [
+          {
+            summary: 'A player',
+            status: 200,
+            params: { tableId: exampleIds.tableId },
+            body: { targetUserId: exampleIds.friendId },
+          },
+          { summary: 'Nobody', status: 400, params: { tableId: exampleIds.tableId }, body: {} },
+        ],
         failure: `Failed to ${word} player`,
         notFound,
         async handle({ params: { tableId }, body: { targetUserId } }, call) {

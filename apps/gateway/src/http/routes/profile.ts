@@ -5,6 +5,7 @@ import type { Backends } from '../../grpc/backends.ts'
 import { NicknameSchema, type Profile, StatisticsSchema } from '../../grpc/gen/player/player_pb.ts'
 import { type Json, relayJson } from '../../grpc/relay-json.ts'
 import { GatewayError } from '../../errors.ts'
+import { answers, exampleIds } from './answers.ts'
 import { id, nothing } from './inputs.ts'
 import { type MountableRoute, route, type RouteCall } from '../route.ts'
 
@@ -98,6 +99,13 @@ export function profileRoutes(player: Backends['player']): readonly MountableRou
       method,
       path,
       summary: "Change the caller's profile; what is left out stays.",
+      answer: answers.me,
+      examples: [
+        // Nicknames are taken once.
+        { summary: 'Another name', status: 200, body: { nickname: method === 'put' ? 'Annie' : 'Anna' } },
+        { summary: 'No picture', status: 200, body: { avatarUrl: null } },
+        { summary: 'A picture that is no URL', status: 400, body: { avatarUrl: 'no url' } },
+      ],
       body: profileUpdate,
       failure: 'Failed to update profile',
       async handle({ body }, call) {
@@ -111,6 +119,8 @@ export function profileRoutes(player: Backends['player']): readonly MountableRou
       method: 'get',
       path: '/api/me',
       summary: "The caller's profile, statistics and friends.",
+      answer: answers.me,
+      examples: [{ summary: 'Oneself', status: 200 }],
       failure: 'Failed to get profile',
       async handle(_input, call) {
         const profile = await profileOf(call.caller.subject, call, call.caller)
@@ -124,6 +134,8 @@ export function profileRoutes(player: Backends['player']): readonly MountableRou
       method: 'delete',
       path: '/api/me',
       summary: "Delete the caller's profile.",
+      answer: answers.nothing,
+      examples: [{ summary: 'For good', status: 204 }],
       failure: 'Failed to delete profile',
       async handle(_input, { caller, idempotencyKey, options }) {
         await player.deleteProfile({ userId: caller.subject, idempotencyKey }, options)
@@ -135,6 +147,8 @@ export function profileRoutes(player: Backends['player']): readonly MountableRou
       method: 'get',
       path: '/api/me/statistics',
       summary: "The caller's statistics.",
+      answer: answers.statistics,
+      examples: [{ summary: 'One’s own', status: 200 }],
       failure: 'Failed to get statistics',
       async handle(_input, { caller, options }) {
         const { statistics } = await player.getStatistics({ userId: caller.subject }, options)
@@ -146,6 +160,8 @@ export function profileRoutes(player: Backends['player']): readonly MountableRou
       method: 'get',
       path: '/api/profile/:userId',
       summary: "Anyone's public profile.",
+      answer: answers.profile,
+      examples: [{ summary: 'Somebody', status: 200, params: { userId: exampleIds.friendId } }],
       params: z.object({ userId: id }),
       failure: 'Profile not found',
       async handle({ params }, call) {
@@ -157,6 +173,8 @@ export function profileRoutes(player: Backends['player']): readonly MountableRou
       method: 'get',
       path: '/api/friends',
       summary: "The caller's friends.",
+      answer: answers.friends,
+      examples: [{ summary: 'All', status: 200 }],
       failure: 'Failed to get friends',
       async handle(_input, { caller, options }) {
         const { friends } = await player.getFriends({ userId: caller.subject }, options)
@@ -168,6 +186,11 @@ export function profileRoutes(player: Backends['player']): readonly MountableRou
       method: 'put',
       path: '/api/friends',
       summary: "Replace the caller's list of friends.",
+      answer: answers.friends,
+      examples: [
+        { summary: 'Two', status: 200, body: { friends: ['ben', 'cat'] } },
+        { summary: 'No list', status: 400, body: { friends: 'ben' } },
+      ],
       body: z.object({ friends: idList }),
       invalid: 'friends array is required',
       failure: 'Failed to update friends',
@@ -196,6 +219,11 @@ export function profileRoutes(player: Backends['player']): readonly MountableRou
       method: 'post',
       path: '/api/friends',
       summary: 'Add a friend.',
+      answer: answers.created,
+      examples: [
+        { summary: 'One more', status: 201, body: { friendId: exampleIds.friendId } },
+        { summary: 'Nobody', status: 400, body: {} },
+      ],
       body: z.object({ friendId: id }),
       invalid: 'friendId is required',
       failure: 'Failed to add friend',
@@ -209,6 +237,8 @@ export function profileRoutes(player: Backends['player']): readonly MountableRou
       method: 'delete',
       path: '/api/friends/:friendId',
       summary: 'Remove a friend.',
+      answer: answers.nothing,
+      examples: [{ summary: 'A friend', status: 204, params: { friendId: exampleIds.friendId } }],
       params: z.object({ friendId: id }),
       failure: 'Failed to remove friend',
       async handle({ params: { friendId } }, { caller, idempotencyKey, options }) {
@@ -221,6 +251,8 @@ export function profileRoutes(player: Backends['player']): readonly MountableRou
       method: 'post',
       path: '/api/nicknames',
       summary: 'Nicknames of several users.',
+      answer: answers.nicknames,
+      examples: [{ summary: 'Of two', status: 200, body: { userIds: ['ann', 'ben'] } }],
       body: z.object({ userIds: idList.pipe(z.array(z.string()).max(500)) }),
       invalid: 'userIds array is required',
       failure: 'Failed to get nicknames',

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { Backends } from '../../grpc/backends.ts'
 import { GatewayError } from '../../errors.ts'
+import { answers } from './answers.ts'
 import { nothing } from './inputs.ts'
 import { type MountableRoute, refused, route } from '../route.ts'
 
@@ -26,6 +27,8 @@ export function pushRoutes({ notify, vapidPublicKey }: PushRoutesOptions): reado
       method: 'get',
       path: '/api/push/vapid',
       summary: 'The public key that browsers subscribe with.',
+      answer: answers.publicKey,
+      examples: [{ summary: 'The key', status: 200 }],
       failure: 'Failed to get the public key',
       handle() {
         if (vapidPublicKey === undefined)
@@ -38,6 +41,15 @@ export function pushRoutes({ notify, vapidPublicKey }: PushRoutesOptions): reado
       method: 'post',
       path: '/api/push/subscribe',
       summary: 'Register a push subscription.',
+      answer: answers.nothing,
+      examples: [
+        {
+          summary: 'A browser',
+          status: 204,
+          body: { endpoint: 'https://push.example/1', keys: { p256dh: 'BNc…', auth: 'k8J…' } },
+        },
+        { summary: 'No keys', status: 400, body: { endpoint: 'https://push.example/1' } },
+      ],
       body: subscription,
       invalid: 'endpoint is required',
       failure: 'Failed to register subscription',
@@ -61,6 +73,8 @@ export function pushRoutes({ notify, vapidPublicKey }: PushRoutesOptions): reado
       method: 'delete',
       path: '/api/push/subscribe',
       summary: 'Remove a push subscription.',
+      answer: answers.nothing,
+      examples: [{ summary: 'A browser', status: 204, body: { endpoint: 'https://push.example/1' } }],
       body: subscription,
       invalid: 'endpoint is required',
       failure: 'Failed to remove subscription',

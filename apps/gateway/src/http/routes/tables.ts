@@ -5,6 +5,7 @@ import type { Backends } from '../../grpc/backends.ts'
 import { GetTableStateResponseSchema, TableSchema, TableSummarySchema } from '../../grpc/gen/game/game_pb.ts'
 import { relayJson } from '../../grpc/relay-json.ts'
 import type { DailyBonus } from '../../services/daily-bonus.ts'
+import { answers, exampleIds } from './answers.ts'
 import { id, nothing, seatId, tableParams, wholeNumber } from './inputs.ts'
 import { type Answer, type MountableRoute, refused, route, type RouteCall } from '../route.ts'
 import { websocketUrl } from '../websocket-url.ts'
@@ -83,6 +84,8 @@ export function tableRoutes({ game, dailyBonus }: TableRoutesOptions): readonly 
       method: 'get',
       path: '/api/tables',
       summary: 'All tables.',
+      answer: answers.tables,
+      examples: [{ summary: 'The lobby', status: 200 }],
       params: nothing,
       failure: 'Failed to list tables',
       async handle(_input, call) {
@@ -94,6 +97,17 @@ export function tableRoutes({ game, dailyBonus }: TableRoutesOptions): readonly 
       method: 'post',
       path: '/api/tables',
       summary: 'Create a table; the caller owns it.',
+      answer: answers.newTable,
+      examples: [
+        { summary: 'With the usual blinds', status: 201, body: { name: 'Friday night' } },
+        {
+          summary: 'With settings of its own',
+          status: 201,
+          headers: { 'Idempotency-Key': 'create-1' },
+          body: { name: 'High stakes', config: { smallBlind: 5, bigBlind: 10, maxPlayers: 6 } },
+        },
+        { summary: 'No name', status: 400, body: { name: '' } },
+      ],
       params: nothing,
       query: nothing,
       body: newTable,
@@ -124,6 +138,11 @@ export function tableRoutes({ game, dailyBonus }: TableRoutesOptions): readonly 
       method: 'get',
       path: '/api/tables/:tableId',
       summary: 'One table.',
+      answer: answers.table,
+      examples: [
+        { summary: 'A table', status: 200, params: { tableId: exampleIds.tableId } },
+        { summary: 'No such table', status: 404, params: { tableId: 'none' } },
+      ],
       failure: 'Failed to get table',
       notFound,
       async handle({ params }, call) {
@@ -135,6 +154,11 @@ export function tableRoutes({ game, dailyBonus }: TableRoutesOptions): readonly 
       method: 'delete',
       path: '/api/tables/:tableId',
       summary: 'Delete a table; only its owner may.',
+      answer: answers.nothing,
+      examples: [
+        { summary: 'By its owner', status: 204, params: { tableId: exampleIds.tableId } },
+        { summary: 'No such table', status: 404, params: { tableId: 'none' } },
+      ],
       failure: 'Failed to delete table',
       notFound,
       async handle({ params }, call) {
@@ -154,6 +178,11 @@ export function tableRoutes({ game, dailyBonus }: TableRoutesOptions): readonly 
       method: 'get',
       path: '/api/tables/:tableId/state',
       summary: "A table's state, with the caller's own hole cards.",
+      answer: answers.tableState,
+      examples: [
+        { summary: 'A hand in progress', status: 200, params: { tableId: exampleIds.tableId } },
+        { summary: 'No such table', status: 404, params: { tableId: 'none' } },
+      ],
       failure: 'Failed to get table state',
       notFound,
       async handle({ params }, call) {
@@ -166,6 +195,21 @@ export function tableRoutes({ game, dailyBonus }: TableRoutesOptions): readonly 
       method: 'post',
       path: '/api/tables/:tableId/join',
       summary: 'Take a seat.',
+      answer: answers.joined,
+      examples: [
+        {
+          summary: 'Seat 3, with the starting stack',
+          status: 200,
+          params: { tableId: exampleIds.tableId },
+          body: { seatId: 3 },
+        },
+        {
+          summary: 'A seat that is taken',
+          status: 400,
+          params: { tableId: exampleIds.tableId },
+          body: { seatId: 0 },
+        },
+      ],
       body: z.object({ seatId, buyInAmount: wholeNumber.default(0) }),
       invalid: 'seatId is required',
       failure: 'Failed to join seat',
@@ -177,6 +221,15 @@ export function tableRoutes({ game, dailyBonus }: TableRoutesOptions): readonly 
       method: 'post',
       path: '/api/tables/:tableId/seats/:seatId/join',
       summary: 'Take a seat, named in the path.',
+      answer: answers.joined,
+      examples: [
+        {
+          summary: 'Seat 3, with 100',
+          status: 200,
+          params: { tableId: exampleIds.tableId, seatId: 3 },
+          body: { buyInAmount: 100 },
+        },
+      ],
       params: z.object({ tableId: id, seatId }),
       body: z.object({ buyInAmount: wholeNumber.default(0) }),
       invalid: 'seatId is required',
@@ -189,6 +242,8 @@ export function tableRoutes({ game, dailyBonus }: TableRoutesOptions): readonly 
       method: 'post',
       path: '/api/tables/:tableId/leave',
       summary: 'Leave the seat.',
+      answer: answers.ok,
+      examples: [{ summary: 'From one’s seat', status: 200, params: { tableId: exampleIds.tableId } }],
       failure: 'Failed to leave seat',
       notFound,
       async handle({ params }, { caller, idempotencyKey, options }) {
@@ -200,6 +255,11 @@ export function tableRoutes({ game, dailyBonus }: TableRoutesOptions): readonly 
       method: 'post',
       path: '/api/tables/:tableId/spectate',
       summary: 'Watch a table.',
+      answer: answers.ok,
+      examples: [
+        { summary: 'A table', status: 200, params: { tableId: exampleIds.tableId } },
+        { summary: 'No such table', status: 400, params: { tableId: 'none' } },
+      ],
       failure: 'Failed to join spectator',
       notFound,
       async handle({ params }, { caller, idempotencyKey, options }) {
@@ -213,6 +273,8 @@ export function tableRoutes({ game, dailyBonus }: TableRoutesOptions): readonly 
       method: 'post',
       path: '/api/tables/:tableId/spectate/leave',
       summary: 'Stop watching a table.',
+      answer: answers.ok,
+      examples: [{ summary: 'A table', status: 200, params: { tableId: exampleIds.tableId } }],
       failure: 'Failed to leave spectator',
       notFound,
       async handle({ params }, { caller, idempotencyKey, options }) {
@@ -226,6 +288,21 @@ export function tableRoutes({ game, dailyBonus }: TableRoutesOptions): readonly 
       method: 'post',
       path: '/api/tables/:tableId/action',
       summary: 'Act in the current hand.',
+      answer: answers.ok,
+      examples: [
+        {
+          summary: 'Call',
+          status: 200,
+          params: { tableId: exampleIds.tableId },
+          body: { actionType: 'CALL' },
+        },
+        {
+          summary: 'A bet without an amount',
+          status: 400,
+          params: { tableId: exampleIds.tableId },
+          body: { actionType: 'BET' },
+        },
+      ],
       body: newAction,
       failure: 'Failed to submit action',
       notFound,

@@ -1,0 +1,254 @@
+/**
+ * The edge beside control rows of the same run: proxied requests for each CPU-second of the front, added p99 at half of what
+ * it can, memory while 1 GB goes through.
+ *
+ *   node --conditions=@gw/source bench/edge.ts [seconds] [rounds]      default 2 3; NGINX_BINARY=path where it isn't in the PATH
+ *
+ * Rows: `gateway` the real process from source, with request id, guard, security headers, CORS, token, limits of user and
+ * address, identity headers, breaker, metrics, access log; `hpm` http-proxy-middleware on Express without any of these, as
+ * it comes and with kept connections; `nginx` one worker, kept connections. All pass the same paths of the same origin.
+ */
+import { type ChildProcess, fork, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
+import { cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { freePort, signToken } from '@gw/testing'
+import type { LoadOrder, LoadReport } from './edge-load.ts'
+
+const [seconds = 2, rounds = 3] = process.argv.slice(2).map(Number)
+const secret = 'only-for-benchmarks-0123456789-abcdefgh'
+/** As many users as connections: one user may have 16 proxied requests at once. */
+const users = Array.from({ length: 64 }, (_, at) => {
+  const name = `user-${at}`
+  return { authorization: `Bearer ${signToken({ sub: name, preferred_username: name }, secret)}` }
+})
+const [headers = { authorization: '' }] = users
+const path = (size: number): string => `/api/accounts/ann/balance?size=${size}`
+const ticksPerSecond = Number(spawnSync('getconf', ['CLK_TCK']).stdout.toString()) || 100
+
+interface Front {
+  readonly name: string
+  readonly url: string
+  /** The process that does the work. */
+  readonly pid: number
+}
+
+const children: ChildProcess[] = []
+const folder = mkdtempSync(join(tmpdir(), 'gw-edge-bench-'))
+
+async function forked(file: string, args: readonly string[] = []): Promise<{ pid: number; url: string }> {
+  const child = fork(new URL(file, import.meta.url), args)
+  children.push(child)
+  const [{ port }] = (await once(child, 'message')) as [{ port: number }]
+  return { pid: child.pid ?? 0, url: `http://127.0.0.1:${port}` }
+}
+
+async function answers(url: string): Promise<void> {
+  for (let tries = 0; tries < 200; tries++) {
+    const up = await fetch(url, { headers }).then(
+      (response) => response.ok,
+      () => false,
+    )
+    if (up) return
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  throw new Error(`${url} does not answer`)
+}
+
+async function startGateway(origin: string): Promise<Front> {
+  const port = await freePort()
+  const [metrics, internal] = [await freePort(), await freePort()]
+  const main = new URL('../src/main.ts', import.meta.url).pathname
+  const child = spawn(process.execPath, ['--conditions=@gw/source', main], {
+    env: {
+      PATH: process.env['PATH'],
+      HOST: '127.0.0.1',
+      PORT: String(port),
+      METRICS_PORT: String(metrics),
+      INTERNAL_PORT: String(internal),
+      JWT_HS256_SECRET: secret,
+      BALANCE_SERVICE_HTTP_URL: origin,
+      HTTP_RATE_LIMIT_MAX: '10000000',
+      PROXY_TIMEOUT_MS: '120000',
+      PROXY_MAX_BODY_BYTES: '1073741824',
+    },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  children.push(child)
+  const url = `http://127.0.0.1:${port}`
+  await answers(`${url}/health`)
+  return { name: 'gateway, everything on', url, pid: child.pid ?? 0 }
+}
+
+async function startNginx(origin: string): Promise<Front | undefined> {
+  const binary = process.env['NGINX_BINARY'] ?? 'nginx'
+  if (spawnSync(binary, ['-v']).error) {
+    console.log('nginx: not installed (apt install nginx), its row is left out')
+    return undefined
+  }
+  const port = await freePort()
+  for (const name of ['body', 'proxy', 'logs']) mkdirSync(join(folder, name))
+  writeFileSync(
+    join(folder, 'nginx.conf'),
+    `daemon off; master_process off; pid ${folder}/pid; error_log stderr crit;
+events { worker_connections 1024; }
+http {
+  access_log off; client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy;
+  fastcgi_temp_path ${folder}/body; uwsgi_temp_path ${folder}/body; scgi_temp_path ${folder}/body;
+  client_max_body_size 0; keepalive_requests 1000000;
+  upstream origin { server ${new URL(origin).host}; keepalive 128; keepalive_requests 1000000; }
+  server { listen 127.0.0.1:${port};
+    location / { proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_max_temp_file_size 0; } }
+}`,
+  )
+  const child = spawn(binary, ['-p', folder, '-c', join(folder, 'nginx.conf')], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  children.push(child)
+  const url = `http://127.0.0.1:${port}`
+  await answers(url + path(10))
+  return { name: 'nginx, one worker', url, pid: child.pid ?? 0 }
+}
+
+/** CPU seconds that a process has used so far, user and system. */
+function cpuSecondsOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
+}
+
+function rssMbOf(pid: number): number {
+  const [, kb] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+  return Number(kb) / 1024
+}
+
+const load = fork(new URL('edge-load.ts', import.meta.url))
+children.push(load)
+await once(load, 'message')
+
+async function drive(order: LoadOrder): Promise<LoadReport> {
+  load.send(order)
+  const [report] = (await once(load, 'message')) as [LoadReport]
+  if (report.failed > 0) throw new Error(`${order.url}: ${report.failed} requests failed`)
+  return report
+}
+
+const median = (values: readonly number[]): number =>
+  values.toSorted((one, other) => one - other)[values.length >> 1] ?? Number.NaN
+
+interface Measured {
+  readonly perCpuSecond: number
+  readonly perSecond: number
+}
+
+async function measure(front: Front, size: number, connections: number): Promise<Measured> {
+  const before = cpuSecondsOf(front.pid)
+  const { requests } = await drive({ url: front.url, path: path(size), headers: users, connections, seconds })
+  return { perCpuSecond: requests / (cpuSecondsOf(front.pid) - before), perSecond: requests / seconds }
+}
+
+async function throughput(
+  fronts: readonly Front[],
+  size: number,
+  connections: number,
+): Promise<Map<string, Measured[]>> {
+  const results = new Map<string, Measured[]>(fronts.map(({ name }) => [name, []]))
+  for (const front of fronts)
+    await drive({ url: front.url, path: path(size), headers: users, connections, seconds: 1 })
+  // Round by round, so that a busy moment of the machine hits all rows.
+  for (let round = 0; round < rounds; round++)
+    for (const front of fronts) results.get(front.name)?.push(await measure(front, size, connections))
+  return results
+}
+
+function row(cells: readonly string[]): void {
+  console.log(`| ${cells.map((cell, at) => (at === 0 ? cell.padEnd(28) : cell.padStart(24))).join(' | ')} |`)
+}
+
+/** How far the memory of a front goes above where it stood, while one request moves `bytes`. */
+async function streamGrowth(front: Front, method: 'GET' | 'POST', bytes: number): Promise<number> {
+  const startMb = rssMbOf(front.pid)
+  let mostMb = startMb
+  const watch = setInterval(() => {
+    mostMb = Math.max(mostMb, rssMbOf(front.pid))
+  }, 20)
+  const outgoing = request(front.url + path(method === 'GET' ? bytes : 0), {
+    method,
+    headers: { ...headers, ...(method === 'POST' && { 'content-length': bytes }) },
+  })
+  const answered = once(outgoing, 'response')
+  if (method === 'POST') {
+    const chunk = Buffer.alloc(65_536)
+    for (let left = bytes; left > 0; left -= chunk.length)
+      if (!outgoing.write(left < chunk.length ? chunk.subarray(0, left) : chunk))
+        await once(outgoing, 'drain')
+  }
+  outgoing.end()
+  const [response] = (await answered) as [AsyncIterable<Buffer> & { statusCode?: number }]
+  let received = 0
+  for await (const part of response) received += part.length
+  clearInterval(watch)
+  if (response.statusCode !== 200 || (method === 'GET' && received !== bytes))
+    throw new Error(`${front.name}: ${method} gave ${response.statusCode} and ${received} bytes`)
+  return mostMb - startMb
+}
+
+try {
+  const origin = await forked('edge-origin.ts')
+  const gateway = await startGateway(origin.url)
+  const bare: Front = { name: 'hpm on Express', ...(await forked('edge-control.ts', [origin.url, 'plain'])) }
+  const kept: Front = {
+    name: 'hpm, kept connections',
+    ...(await forked('edge-control.ts', [origin.url, 'keepalive'])),
+  }
+  const nginx = await startNginx(origin.url)
+  const fronts = [gateway, bare, kept, ...(nginx ? [nginx] : [])]
+  console.log(
+    `${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.version}; median of ${rounds} × ${seconds} s (lowest to highest)\n`,
+  )
+  row(['requests per CPU-second', '1 kB', '1 MB'])
+  row(['---', '---', '---'])
+  const small = await throughput(fronts, 1000, 32)
+  const large = await throughput(fronts, 1_000_000, 8)
+  for (const { name } of fronts)
+    row([
+      name,
+      ...[small, large].map((results) => {
+        const all = (results.get(name) ?? []).map(({ perCpuSecond }) => perCpuSecond)
+        return `${Math.round(median(all))} (${Math.round(Math.min(...all))} to ${Math.round(Math.max(...all))})`
+      }),
+    ])
+
+  console.log('')
+  row(['half of the gateway’s load', 'p50 ms', 'p99 ms', 'p99 above the origin’s'])
+  row(['---', '---', '---', '---'])
+  const rate = Math.floor(median((small.get(gateway.name) ?? []).map(({ perSecond }) => perSecond)) / 2)
+  const direct: Front = { name: `origin alone, ${rate}/s`, url: origin.url, pid: origin.pid }
+  const at = (front: Front): Promise<LoadReport> =>
+    drive({ url: front.url, path: path(1000), headers: users, connections: 64, seconds, rate })
+  const reports = new Map<string, LoadReport[]>()
+  for (let round = 0; round < rounds; round++)
+    for (const front of [direct, ...fronts])
+      reports.set(front.name, [...(reports.get(front.name) ?? []), await at(front)])
+  const p99Of = (name: string): number => median((reports.get(name) ?? []).map(({ p99Ms }) => p99Ms))
+  for (const [name, all] of reports)
+    row([
+      name,
+      median(all.map(({ p50Ms }) => p50Ms)).toFixed(2),
+      p99Of(name).toFixed(2),
+      (p99Of(name) - p99Of(direct.name)).toFixed(2),
+    ])
+
+  console.log('')
+  row(['1 GB through one request', 'download', 'upload'])
+  row(['---', '---', '---'])
+  for (const front of [gateway, kept]) {
+    const down = await streamGrowth(front, 'GET', 1_000_000_000)
+    const up = await streamGrowth(front, 'POST', 1_000_000_000)
+    row([front.name, `+${down.toFixed(0)} MB`, `+${up.toFixed(0)} MB`])
+  }
+} finally {
+  for (const child of children) child.kill('SIGKILL')
+  rmSync(folder, { recursive: true, force: true })
+}
