@@ -10,15 +10,12 @@
  */
 import {
   BrokenCircuitError,
-  bulkhead,
-  BulkheadRejectedError,
   circuitBreaker,
   CircuitState,
   ConsecutiveBreaker,
   handleWhen,
   type IBreaker,
   SamplingBreaker,
-  wrap,
 } from 'cockatiel'
 import { GatewayError } from '../errors.ts'
 
@@ -106,7 +103,7 @@ export function createBackendGuard(options: BackendGuardOptions = {}): BackendGu
     halfOpenAfter: openMs,
     breaker: new EitherBreaker(),
   })
-  const policy = wrap(bulkhead(maxConcurrent, 0), breaker)
+  let running = 0
   breaker.onStateChange((state) => onState?.(stateOf(state)))
   let retryBudget = spareRetries
 
@@ -120,9 +117,12 @@ export function createBackendGuard(options: BackendGuardOptions = {}): BackendGu
         return { ok: false, error }
       }
     }
+    if (running >= maxConcurrent)
+      throw new GatewayError('unavailable', undefined, { reason: 'upstream_busy' })
     let outcome: Outcome<T>
+    running += 1
     try {
-      outcome = await policy.execute(judged)
+      outcome = await breaker.execute(judged)
     } catch (error) {
       if (error instanceof BrokenCircuitError)
         throw new GatewayError('unavailable', undefined, {
@@ -130,9 +130,9 @@ export function createBackendGuard(options: BackendGuardOptions = {}): BackendGu
           retryAfterMs: openMs,
           reason: 'breaker_open',
         })
-      if (error instanceof BulkheadRejectedError)
-        throw new GatewayError('unavailable', undefined, { cause: error, reason: 'upstream_busy' })
       throw error
+    } finally {
+      running -= 1
     }
     if (outcome.ok) return outcome.value
     throw outcome.error

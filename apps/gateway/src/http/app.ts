@@ -15,7 +15,6 @@ import express, {
   type RequestHandler,
   Router,
 } from 'express'
-import helmet from 'helmet'
 import { GatewayError } from '../errors.ts'
 import { apiDocs } from './api-docs.ts'
 import { health, type Readiness, ready } from './health.ts'
@@ -23,6 +22,7 @@ import type { MountableProxy } from './proxies.ts'
 import { requestGuard } from './request-guard.ts'
 import type { MountableRoute } from './route.ts'
 import { passedOn } from './routes/passed-on.ts'
+import { securityHeaders } from './security-headers.ts'
 import { sendError } from './send-error.ts'
 
 export interface HttpAppOptions {
@@ -102,7 +102,7 @@ export function createHttpApp(options: HttpAppOptions): Express {
   app.set('query parser', 'simple')
 
   app.use(options.context)
-  app.use(helmet())
+  app.use(securityHeaders())
   app.use(
     cors({
       origin: options.corsOrigins.length === 1 ? options.corsOrigins[0] : [...options.corsOrigins],

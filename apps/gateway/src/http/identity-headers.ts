@@ -14,8 +14,24 @@ export function asciiValue(value: string): string {
   return /^[\x21-\x24\x26-\x7e]*$/.test(value) ? value : encodeURIComponent(value.toWellFormed())
 }
 
-/** `x-user-id`, `x-gateway-user-id`, `x-user-claims` for `identity`. */
-export function identityHeaders(identity: Identity): Readonly<Record<string, string>> {
-  const userId = asciiValue(identity.subject)
-  return { 'x-user-id': userId, 'x-gateway-user-id': userId, 'x-user-claims': asciiJson(identity.claims) }
+type IdentityHeaders = Readonly<Record<string, string>>
+
+/**
+ * A function that gives `x-user-id`, `x-gateway-user-id`, `x-user-claims` for an identity. The verifier hands out the same
+ * object for a token as long as it is cached: its headers are made once.
+ */
+export function createIdentityHeaders(): (identity: Identity) => IdentityHeaders {
+  const made = new WeakMap<Identity, IdentityHeaders>()
+  return (identity) => {
+    const known = made.get(identity)
+    if (known) return known
+    const userId = asciiValue(identity.subject)
+    const headers = {
+      'x-user-id': userId,
+      'x-gateway-user-id': userId,
+      'x-user-claims': asciiJson(identity.claims),
+    }
+    made.set(identity, headers)
+    return headers
+  }
 }

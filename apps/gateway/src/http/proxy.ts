@@ -12,7 +12,7 @@ import { type Dispatcher, errors } from 'undici'
 import { GatewayError } from '../errors.ts'
 import type { BackendGuard } from '../grpc/backend-guard.ts'
 import { requestHeaders, responseHeaders } from './forwarded-headers.ts'
-import { identityHeaders } from './identity-headers.ts'
+import { createIdentityHeaders } from './identity-headers.ts'
 import { requestBudgetMs } from './request-budget.ts'
 import { sendError } from './send-error.ts'
 
@@ -76,7 +76,9 @@ function relay({ request, response, ...exchange }: Exchange, options: ProxyOptio
   const { target, dispatcher, timeoutMs, maxBodyBytes = 10_485_760 } = options
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   let upstream: Dispatcher.DispatchController | undefined
-  let over: { readonly why: Error } | undefined
+  let isOver = false
+  /** Why the upstream call is to end before it is over. An Error costs its stack: none is made for what goes well. */
+  let ended: Error | undefined
   let answering = false
   const timer = setTimeout(() => end(lateness()), exchange.deadlineAtMs - performance.now())
 
@@ -90,7 +92,8 @@ function relay({ request, response, ...exchange }: Exchange, options: ProxyOptio
   }
 
   function settle(): boolean {
-    if (over) return false
+    if (isOver) return false
+    isOver = true
     clearTimeout(timer)
     response.off('close', onClose)
     return true
@@ -98,16 +101,16 @@ function relay({ request, response, ...exchange }: Exchange, options: ProxyOptio
 
   function end(error: GatewayError): void {
     if (!settle()) return
-    over = { why: error }
+    ended = error
     reject(error)
     upstream?.abort(error)
   }
 
   function onClose(): void {
     if (!settle()) return
-    over = { why: new Error('the client went away') }
+    ended = new Error('the client went away')
     resolve('client_closed')
-    upstream?.abort(over.why)
+    upstream?.abort(ended)
   }
 
   const startedAt = performance.now()
@@ -132,7 +135,7 @@ function relay({ request, response, ...exchange }: Exchange, options: ProxyOptio
     {
       onRequestStart(controller) {
         upstream = controller
-        if (over) controller.abort(over.why)
+        if (ended) controller.abort(ended)
       },
       onResponseStart(_controller, statusCode, headers) {
         answering = true
@@ -145,7 +148,6 @@ function relay({ request, response, ...exchange }: Exchange, options: ProxyOptio
       },
       onResponseEnd() {
         if (!settle()) return
-        over = { why: new Error('done') }
         response.end()
         resolve(String(response.statusCode))
       },
@@ -168,6 +170,7 @@ function codeOf(error: unknown): string {
 export function createProxy(options: ProxyOptions): RequestHandler {
   const { guard, timeoutMs, maxBodyBytes = 10_485_760, maxPerUser = 16 } = options
   const perUser = new Map<string, number>()
+  const identityHeaders = createIdentityHeaders()
 
   async function exchange(request: Request, response: Response, user: string): Promise<void> {
     const startedAt = performance.now()
