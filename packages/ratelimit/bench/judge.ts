@@ -157,14 +157,18 @@ for (const { title, rows } of groups) {
   for (let round = 0; round < rounds; round += 1) {
     for (const row of rows) results.set(row.name, [...(results.get(row.name) ?? []), await measure(row)])
   }
+  const control = [...results].find(([name]) => name.startsWith('rate-limiter-flexible'))?.[1] ?? []
   for (const [name, measured] of results) {
     const speeds = measured.map(({ perSecond }) => perSecond)
     const spread = `${Math.round(Math.min(...speeds))} to ${Math.round(Math.max(...speeds))}`
     const us = median(measured.map(({ redisUs }) => redisUs)).toFixed(2)
+    // Of rows of the same round: what slowed the machine then, slowed both.
+    const ratios = measured.map(({ perSecond }, at) => perSecond / (control[at]?.perSecond ?? Number.NaN))
     const line = [
       `${Math.round(median(speeds))}/s`.padStart(12),
       `(${spread})`.padEnd(22),
-      `${us} us Redis CPU`,
+      `${us} us Redis CPU`.padEnd(20),
+      `${median(ratios).toFixed(2)} × rate-limiter-flexible (${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)})`,
     ]
     console.log(`  ${name.padEnd(48)}${line.join('  ')}`)
   }
