@@ -98,6 +98,15 @@ const schema = z.object({
     .default('127.0.0.1')
     .describe('Address of the admin port. Never expose it to clients.'),
   ADMIN_PORT: port(4002).describe('Admin port: API and console (docs/admin.md).'),
+  WORKERS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(64)
+    .default(1)
+    .describe(
+      'Processes that share the ports, each an instance of its own (docs/scale.md). More than 1 needs Redis.',
+    ),
   INSTANCE_ID: z
     .string()
     .regex(/^[\w.-]{1,64}$/, 'must be 1-64 letters, digits, dots, dashes')
@@ -105,9 +114,25 @@ const schema = z.object({
     .describe('Name of this instance, unique in the fleet. Default: a fresh UUID per start.'),
   REDIS_URL: z
     .string()
-    .regex(/^rediss?:\/\//, 'must start with redis:// or rediss://')
+    .refine(
+      (text) => text.split(',').every((url) => /^rediss?:\/\//.test(url.trim()) && URL.canParse(url.trim())),
+      'must start with redis:// or rediss://',
+    )
     .optional()
-    .describe('Redis of the fleet. Without it everything is kept in memory, for one instance.'),
+    .describe(
+      'Redis of the fleet; several with commas, see `REDIS_MODE`. Without it all is in memory, for one instance.',
+    ),
+  REDIS_MODE: z
+    .enum(['single', 'sentinel', 'cluster'])
+    .default('single')
+    .describe(
+      'What `REDIS_URL` names: the one Redis, the Sentinels that know it, or some nodes of a Cluster.',
+    ),
+  REDIS_SENTINEL_MASTER: z
+    .string()
+    .min(1)
+    .default('mymaster')
+    .describe('What the Sentinels call the master.'),
   REDIS_PREFIX: z
     .string()
     .regex(/^[\w.-]{1,32}$/, 'must be 1-32 letters, digits, dots, dashes')
@@ -310,6 +335,10 @@ export function loadConfig(env: Environment): Config {
     problems.push('BACKEND_TLS_CERT_FILE: needs BACKEND_TLS_KEY_FILE, and the other way round')
   if (env['DEMO_PAGE_URL']?.trim() && env['NODE_ENV']?.trim() !== 'development')
     problems.push('DEMO_PAGE_URL: is for NODE_ENV=development only')
+  if (parsed.success && parsed.data.REDIS_MODE === 'single' && parsed.data.REDIS_URL?.includes(','))
+    problems.push('REDIS_URL: several addresses need REDIS_MODE sentinel or cluster')
+  if (parsed.success && parsed.data.WORKERS > 1 && parsed.data.REDIS_URL === undefined)
+    problems.push('WORKERS: more than 1 needs REDIS_URL, where workers meet')
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(parsed.data)
 }

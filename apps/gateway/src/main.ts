@@ -1,68 +1,16 @@
-/** One gateway process: settings from the environment, start, signals, exit code. */
-import { randomUUID } from 'node:crypto'
-import { createLogger } from '@gw/observability/logger'
-import { createMetrics } from '@gw/observability/metrics'
-import { startTracing } from '@gw/observability/tracing'
+/** The entry: settings from the environment, then one instance, or several workers and the process that looks after them. */
+import cluster from 'node:cluster'
 import { ConfigError, loadConfig } from './config.ts'
-import { tracingOptionsOf } from './observe/tracing-options.ts'
-import { createGateway } from './server.ts'
-
-const serviceVersion = '0.1.0'
 
 async function run(): Promise<void> {
   const config = loadConfig(process.env)
-  const instanceId = config.INSTANCE_ID ?? randomUUID()
-  const redact = { fields: ['card', 'cards'] }
-  const logger = createLogger({ service: 'gateway', instanceId, level: config.LOG_LEVEL, redact })
-  const audit = createLogger({ service: 'gateway', instanceId, level: 'info', redact })
-  const metrics = createMetrics({ logLinesDropped: logger.dropped })
-  const tracing = startTracing({
-    ...tracingOptionsOf(config),
-    serviceVersion,
-    instanceId,
-    redact,
-    onDrop: ({ reason, count }) => metrics.spansDropped.inc({ reason }, count),
-  })
-  metrics.buildInfo.set({ version: serviceVersion, node: process.version }, 1)
-  const gateway = createGateway({ config, instanceId, logger, audit, metrics, version: serviceVersion })
-  let stopping = false
-
-  async function end(): Promise<void> {
-    await gateway.stop()
-    await tracing.shutdown(1000)
-    logger.info('stopped')
-    await logger.flush(500)
-    await audit.flush(500)
+  // Only what is needed is loaded: the first of several processes is no gateway itself.
+  if (config.WORKERS > 1 && cluster.isPrimary) {
+    const { superviseWorkers } = await import('./workers/supervise-workers.ts')
+    process.exit(await superviseWorkers(config))
   }
-
-  const stop = (signal: string): void => {
-    // A second signal means now.
-    if (stopping) process.exit(1)
-    stopping = true
-    logger.info('stopping', { signal })
-    // Whatever still waits by then waits in vain: an orchestrator would end us without a word.
-    setTimeout(() => {
-      logger.error('stop_late', { afterMs: config.SHUTDOWN_TIMEOUT_MS })
-      process.exit(1)
-    }, config.SHUTDOWN_TIMEOUT_MS).unref()
-    end().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        logger.error('stop_failed', { err: error })
-        process.exit(1)
-      },
-    )
-  }
-  process.on('SIGTERM', stop)
-  process.on('SIGINT', stop)
-  process.on('unhandledRejection', (error) => logger.error('unhandled_rejection', { err: error }))
-
-  const ports = await gateway.start()
-  logger.info('started', {
-    ...ports,
-    store: config.REDIS_URL === undefined ? 'memory' : 'redis',
-    node: process.version,
-  })
+  const { runGateway } = await import('./run-gateway.ts')
+  await runGateway(config)
 }
 
 run().catch((error: unknown) => {

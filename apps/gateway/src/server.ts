@@ -13,10 +13,9 @@ import { RedisChatStore } from '@gw/chat/redis'
 import { createConnectionRegistry, createHeartbeat, createSubscriptions } from '@gw/connections'
 import { currentContext, requestContext } from '@gw/observability/http'
 import type { Logger } from '@gw/observability/logger'
-import { createMetricsServer, type Metrics } from '@gw/observability/metrics'
+import { createMetricsServer, type Metrics, type MetricsSnapshot } from '@gw/observability/metrics'
 import { injectTraceparent } from '@gw/observability/tracing'
 import { createClientAddress } from '@gw/ratelimit'
-import { rateLimitRedisOptions } from '@gw/ratelimit/redis'
 import { chatChannel, closeCodes, limits as wireLimits, parseChannel, tableChannel } from '@gw/protocol'
 import { createAdmin } from './admin/create-admin.ts'
 import type { ServiceState } from './admin/instance-report.ts'
@@ -98,6 +97,8 @@ export interface GatewayOptions {
   readonly logger: Logger
   readonly metrics: Metrics
   readonly version: string
+  /** False in a worker: its parent serves the metrics of all. */
+  readonly hasMetricsPort: boolean
   /** Lines about what operators did; its level is not the one that they can change. */
   readonly audit: Logger
 }
@@ -105,7 +106,8 @@ export interface GatewayOptions {
 /** The ports that the gateway listens on. */
 export interface GatewayPorts {
   readonly port: number
-  readonly metricsPort: number
+  /** Absent in a worker. */
+  readonly metricsPort?: number
   readonly internalPort: number
   /** Absent when there is no admin API. */
   readonly adminPort?: number
@@ -114,6 +116,8 @@ export interface GatewayPorts {
 export interface Gateway {
   /** Resolves when all ports listen. Redis and backends may be absent: `/ready` tells. */
   start(): Promise<GatewayPorts>
+  /** This process's metrics, as of now. */
+  snapshot(): Promise<MetricsSnapshot>
   /** Drains and ends everything; at most `SHUTDOWN_TIMEOUT_MS`. Idempotent. */
   stop(): Promise<void>
 }
@@ -134,7 +138,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       : createRedisClients({
           url: config.REDIS_URL,
           timeoutMs: config.REDIS_TIMEOUT_MS,
-          limitsOptions: rateLimitRedisOptions(),
+          mode: config.REDIS_MODE,
+          masterName: config.REDIS_SENTINEL_MASTER,
           onChange: observer.onRedis,
         })
   const revocations =
@@ -467,20 +472,23 @@ export function createGateway(options: GatewayOptions): Gateway {
           },
         })
 
+  /** Brings the gauges up to date; whether this instance is ready. */
+  function observeNow(): boolean {
+    observer.onScrape({
+      broker: broker.health(),
+      sockets: sockets.count,
+      traffic: sockets.traffic(),
+      instances: whereabouts.connections.instanceCount,
+      sessionEventsQueued: sessionEvents.queued,
+    })
+    return readiness.notReadyReason() === undefined
+  }
+
   const metricsServer = createMetricsServer({
     metrics,
     host: config.METRICS_HOST,
     port: config.METRICS_PORT,
-    health() {
-      observer.onScrape({
-        broker: broker.health(),
-        sockets: sockets.count,
-        traffic: sockets.traffic(),
-        instances: whereabouts.connections.instanceCount,
-        sessionEventsQueued: sessionEvents.queued,
-      })
-      return readiness.notReadyReason() === undefined
-    },
+    health: observeNow,
   })
   const publisherServer = createPublisherServer({
     broadcast: createBroadcastService(messaging.intake),
@@ -532,10 +540,18 @@ export function createGateway(options: GatewayOptions): Gateway {
   return {
     async start() {
       const internalPort = await publisherServer.listen()
-      const metricsPort = await metricsServer.listen()
+      const metricsPort = options.hasMetricsPort ? await metricsServer.listen() : undefined
       const adminPort = await admin?.listen()
-      const ports = { port: await listen(), metricsPort, internalPort }
-      return adminPort === undefined ? ports : { ...ports, adminPort }
+      return {
+        port: await listen(),
+        internalPort,
+        ...(metricsPort !== undefined && { metricsPort }),
+        ...(adminPort !== undefined && { adminPort }),
+      }
+    },
+    async snapshot() {
+      metrics.ready.set(observeNow() ? 1 : 0)
+      return metrics.snapshot()
     },
     stop() {
       stopped ??= shutDown()

@@ -1,6 +1,6 @@
 /** The admin API of two gateways on one Redis: what an operator sees and does through either. */
 import { createLink, startRedis, type TestLink, type TestRedis } from '@gw/testing'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import {
   backendsOf,
   type Demo,
@@ -10,6 +10,9 @@ import {
   tokenOf,
 } from './harness/platform.ts'
 import { connectPlayer } from './harness/player.ts'
+
+// Only something that hangs takes so long.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 180_000 })
 
 const token = 'admin-only-for-tests-0123456789-abcdefgh'
 let redis: TestRedis

@@ -1,12 +1,15 @@
 /** The console in a real browser, against two gateways with players on them. */
 import { startBrowser } from '@gw/testing/browser'
 import { startRedis, type TestRedis } from '@gw/testing'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { backendsOf, type Demo, type GatewayProcess, startDemo, startGateway } from './harness/platform.ts'
 import { connectPlayer } from './harness/player.ts'
 
 type Browser = Awaited<ReturnType<typeof startBrowser>>
 type Page = Awaited<ReturnType<Browser['newPage']>>
+
+// Only something that hangs takes so long.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 180_000 })
 
 const token = 'console-only-for-tests-0123456789-abcdef'
 let browser: Browser

@@ -5,7 +5,8 @@ import { openMetricsType } from './exemplars.ts'
 
 /** Options of `createMetricsServer`. */
 export interface MetricsServerOptions {
-  readonly metrics: Pick<Metrics, 'text' | 'openMetrics' | 'ready'>
+  /** Without `openMetrics` every scraper gets the text format; `ready` is only needed with `health`. */
+  readonly metrics: Pick<Metrics, 'text'> & Partial<Pick<Metrics, 'openMetrics' | 'ready'>>
   /** Default `0.0.0.0`: Prometheus scrapes from another host. Keep the port off the public network. */
   readonly host?: string
   /** 0 takes a free one. */
@@ -38,8 +39,8 @@ export function createMetricsServer(options: MetricsServerOptions): MetricsServe
   // Scrapes that overlap share one rendering: many scrapers cost as much as one.
   const running = new Map<'text' | 'openMetrics', Promise<string>>()
   const render = async (format: 'text' | 'openMetrics'): Promise<string> => {
-    if (health) metrics.ready.set((await isHealthy(health)) ? 1 : 0)
-    return metrics[format]()
+    if (health) metrics.ready?.set((await isHealthy(health)) ? 1 : 0)
+    return (metrics[format] ?? metrics.text)()
   }
   const scrape = (format: 'text' | 'openMetrics'): Promise<string> => {
     const shared = running.get(format) ?? render(format).finally(() => running.delete(format))
@@ -55,7 +56,9 @@ export function createMetricsServer(options: MetricsServerOptions): MetricsServe
       return end(response, 405, 'Method not allowed\n')
     }
     try {
-      const openMetrics = request.headers.accept?.includes('application/openmetrics-text') ?? false
+      const openMetrics =
+        metrics.openMetrics !== undefined &&
+        (request.headers.accept?.includes('application/openmetrics-text') ?? false)
       const text = await withDeadline(scrape(openMetrics ? 'openMetrics' : 'text'), deadlineMs)
       response.setHeader('Content-Type', openMetrics ? openMetricsType : textType)
       response.setHeader('Vary', 'Accept')

@@ -267,6 +267,11 @@ export function boundedLabel(
   return known ? value : other
 }
 
+/** The values of several processes as one, in the way of {@link aggregateMetrics}. */
+export async function mergeSnapshots(snapshots: readonly MetricsSnapshot[]): Promise<MetricsSnapshot> {
+  return AggregatorRegistry.aggregate([...snapshots]).getMetricsAsJSON()
+}
+
 /**
  * One exposition for several worker processes: counters, histograms and most gauges are summed; `redis_up`,
  * `pubsub_up` and `ready` are the minimum, `breaker_state`, `pubsub_probe_age_seconds` and `instances` the maximum.

@@ -143,7 +143,7 @@ export function backendsOf({ ports }: Pick<Demo, 'ports'>): Readonly<Record<stri
 /** One gateway process on free ports; resolves when it listens, not when it is ready. */
 export async function startGateway(
   env: Readonly<Record<string, string>> = {},
-  options: Pick<AppProcessOptions, 'openFiles'> = {},
+  options: Pick<AppProcessOptions, 'openFiles' | 'timeoutMs'> = {},
 ): Promise<GatewayProcess> {
   const defaults = {
     HOST: '127.0.0.1',

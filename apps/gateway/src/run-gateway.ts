@@ -1,0 +1,79 @@
+/** One instance in this process, alone or as a worker: start, signals, exit code. */
+import cluster from 'node:cluster'
+import { randomUUID } from 'node:crypto'
+import { createLogger } from '@gw/observability/logger'
+import { createMetrics } from '@gw/observability/metrics'
+import { startTracing } from '@gw/observability/tracing'
+import type { Config } from './config.ts'
+import { tracingOptionsOf } from './observe/tracing-options.ts'
+import { createGateway } from './server.ts'
+import { joinSupervisor } from './workers/worker-link.ts'
+
+const serviceVersion = '0.1.0'
+
+/** Starts the gateway; signals, or the process that started this one, end it. */
+export async function runGateway(config: Config): Promise<void> {
+  const instanceId = config.INSTANCE_ID ?? randomUUID()
+  const redact = { fields: ['card', 'cards'] }
+  const logger = createLogger({ service: 'gateway', instanceId, level: config.LOG_LEVEL, redact })
+  const audit = createLogger({ service: 'gateway', instanceId, level: 'info', redact })
+  const metrics = createMetrics({ logLinesDropped: logger.dropped })
+  const tracing = startTracing({
+    ...tracingOptionsOf(config),
+    serviceVersion,
+    instanceId,
+    redact,
+    onDrop: ({ reason, count }) => metrics.spansDropped.inc({ reason }, count),
+  })
+  metrics.buildInfo.set({ version: serviceVersion, node: process.version }, 1)
+  const gateway = createGateway({
+    config,
+    instanceId,
+    logger,
+    audit,
+    metrics,
+    version: serviceVersion,
+    hasMetricsPort: cluster.isPrimary,
+  })
+  let stopping = false
+
+  async function end(): Promise<void> {
+    await gateway.stop()
+    await tracing.shutdown(1000)
+    logger.info('stopped')
+    await logger.flush(500)
+    await audit.flush(500)
+  }
+
+  const stop = (signal: string): void => {
+    // A second signal means now; a worker hears of the first one twice when its whole group was signalled.
+    if (stopping && cluster.isPrimary) process.exit(1)
+    if (stopping) return
+    stopping = true
+    logger.info('stopping', { signal })
+    // Whatever still waits by then waits in vain: an orchestrator would end us without a word.
+    setTimeout(() => {
+      logger.error('stop_late', { afterMs: config.SHUTDOWN_TIMEOUT_MS })
+      process.exit(1)
+    }, config.SHUTDOWN_TIMEOUT_MS).unref()
+    end().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        logger.error('stop_failed', { err: error })
+        process.exit(1)
+      },
+    )
+  }
+  process.on('SIGTERM', stop)
+  process.on('SIGINT', stop)
+  process.on('unhandledRejection', (error) => logger.error('unhandled_rejection', { err: error }))
+
+  const parent = joinSupervisor({ onStop: stop, snapshot: () => gateway.snapshot() })
+  const ports = await gateway.start()
+  parent?.started(ports)
+  logger.info(parent ? 'worker_started' : 'started', {
+    ...ports,
+    store: config.REDIS_URL === undefined ? 'memory' : 'redis',
+    node: process.version,
+  })
+}
