@@ -9,7 +9,10 @@ function socket(id: string, userId: string): { readonly connection: Connection; 
   const sent: Buffer[] = []
   const like: SocketLike = {
     bufferedBytes: 0,
-    write: (frames) => void sent.push(frames),
+    write(frames) {
+      sent.push(frames)
+      return 0
+    },
     ping() {},
     pause() {},
     resume() {},

@@ -81,6 +81,8 @@ export interface Connection<Identity extends ConnectionIdentity = ConnectionIden
   readonly receivedBytes: number
   /** Bytes of frames handed to the socket so far. */
   readonly sentBytes: number
+  /** When the socket last got frames, in whole ms of `performance.now()`; 0 before the first. */
+  readonly wroteAtMs: number
   /** Never blocks. All frames of one event-loop turn leave in one write. */
   send(frame: Frame, options?: SendOptions): SendResult
   /** Encodes for this connection alone; to several, send one frame. */
@@ -116,23 +118,26 @@ export function afterWrites(callback: () => void): void {
 const plain: SendOptions = {}
 
 class SocketConnection<Identity extends ConnectionIdentity> implements Connection<Identity> {
-  readonly id: string
-  readonly openedAtMs: number
-  readonly #options: ConnectionOptions
-  readonly #socket: SocketLike
-  readonly #limits: OutboundLimits
-  readonly #inbound: InboundQueue
-  // The usual turn has one frame and a peer that keeps up: then this object alone is touched for each of thousands.
+  // What each frame touches, first: fields lie in memory in this order, and thousands of connections share one cache.
+  // The usual turn has one frame and a peer that keeps up: then these alone are touched.
   #only: Frame | undefined
   #outbound: OutboundQueue | undefined
   // As of the last write; 0 after a drain.
   #behindBytes = 0
-  #receivedBytes = 0
-  #sentBytes = 0
-  #identity: Identity | undefined
-  #state: 'open' | 'closing' | 'closed' = 'open'
-  #end: ConnectionClose | undefined
   #isDirty = false
+  #state: 'open' | 'closing' | 'closed' = 'open'
+  readonly #socket: SocketLike
+  readonly #limits: OutboundLimits
+  #wroteAtMs = 0
+  #sentBytes = 0
+
+  readonly id: string
+  readonly openedAtMs: number
+  readonly #options: ConnectionOptions
+  readonly #inbound: InboundQueue
+  #receivedBytes = 0
+  #identity: Identity | undefined
+  #end: ConnectionClose | undefined
   #isReading = true
   #isAlive = true
   #pingedAtMs: number | undefined
@@ -202,6 +207,10 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
 
   get sentBytes(): number {
     return this.#sentBytes
+  }
+
+  get wroteAtMs(): number {
+    return this.#wroteAtMs
   }
 
   send(frame: Frame, options: SendOptions = plain): SendResult {
@@ -291,14 +300,15 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
   #writeBytes(bytes: Buffer): void {
     if (this.#state !== 'open') return
     try {
-      this.#socket.write(bytes)
+      this.#behindBytes = this.#socket.write(bytes)
       this.#sentBytes += bytes.length
     } catch (error) {
       // One broken socket must not keep the others of its turn from theirs.
       this.#options.onEvent?.({ type: 'error', stage: 'write', error })
       this.terminate()
+      return
     }
-    this.#behindBytes = this.#socket.bufferedBytes
+    this.#wroteAtMs = turn.nowMs
     if (this.#behindBytes > this.#limits.softBytes) this.#watchDrain()
   }
 

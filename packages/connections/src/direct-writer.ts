@@ -26,6 +26,8 @@ interface StreamBinding {
 export interface DirectWriter {
   /** False: nothing was written, use the stream. */
   write(bytes: Buffer): boolean
+  /** Something was written to the stream: until it is empty nothing may pass it. */
+  waitForStream(): void
   /** Bytes that libuv has and the network has not. */
   readonly pendingBytes: number
 }
@@ -35,37 +37,80 @@ export function createDirectWriter(stream: Duplex, onDrain: () => void): DirectW
   const binding = findBinding()
   const handle = findHandle(stream)
   if (binding === undefined || handle === undefined) return undefined
-  const { WriteWrap, streamBaseState, kLastWriteWasAsync } = binding
-  let pendingBytes = 0
-  // Used again as long as writes complete at once: then nothing keeps it.
-  let request = new WriteWrap()
-  request.oncomplete = () => {}
+  return new HandleWriter({ stream, handle, binding, onDrain })
+}
 
-  function keep(bytes: Buffer): void {
-    pendingBytes += bytes.length
-    request.buffer = bytes
-    request.oncomplete = (status) => {
-      pendingBytes -= bytes.length
-      if (status < 0) stream.destroy()
-      else if (pendingBytes === 0) onDrain()
-    }
-    request = new WriteWrap()
-    request.oncomplete = () => {}
+interface HandleWriterOptions {
+  readonly stream: Duplex
+  readonly handle: Handle
+  readonly binding: StreamBinding
+  readonly onDrain: () => void
+}
+
+// Few fields, and the stream not touched: what is not in the processor's cache costs more here than all instructions.
+class HandleWriter implements DirectWriter {
+  // The answer to the handshake may still be in the stream.
+  #isBehindStream = true
+  readonly #handle: Handle
+  // Used again as long as writes complete at once: then nothing keeps it.
+  #request: WriteRequest
+  readonly #state: ArrayLike<number>
+  readonly #wasAsync: number
+  #pendingBytes = 0
+  readonly #options: HandleWriterOptions
+
+  constructor(options: HandleWriterOptions) {
+    const { streamBaseState, kLastWriteWasAsync } = options.binding
+    this.#options = options
+    this.#handle = options.handle
+    this.#state = streamBaseState
+    this.#wasAsync = kLastWriteWasAsync
+    this.#request = this.#createRequest()
   }
 
-  return {
-    write(bytes) {
-      // What the stream still holds goes first. A closed stream has let go of its handle.
-      if (stream.writableLength > 0 || !stream.writable || handleOf(stream) !== handle) return false
-      if (handle.writeBuffer(request, bytes) !== 0) stream.destroy()
-      else if (streamBaseState[kLastWriteWasAsync] === 1) keep(bytes)
-      return true
-    },
-    get pendingBytes() {
-      return pendingBytes
-    },
+  get pendingBytes(): number {
+    return this.#pendingBytes
+  }
+
+  waitForStream(): void {
+    this.#isBehindStream = true
+  }
+
+  write(bytes: Buffer): boolean {
+    if (this.#isBehindStream && !this.#passStream()) return false
+    // On a handle that is closed this is an error like any other.
+    if (this.#handle.writeBuffer(this.#request, bytes) !== 0) this.#options.stream.destroy()
+    else if (this.#state[this.#wasAsync] === 1) this.#keep(bytes)
+    return true
+  }
+
+  #passStream(): boolean {
+    const { stream, handle } = this.#options
+    if (stream.writableLength > 0 || !stream.writable || handleOf(stream) !== handle) return false
+    this.#isBehindStream = false
+    return true
+  }
+
+  #createRequest(): WriteRequest {
+    const request = new this.#options.binding.WriteWrap()
+    request.oncomplete = ignore
+    return request
+  }
+
+  #keep(bytes: Buffer): void {
+    const { stream, onDrain } = this.#options
+    this.#pendingBytes += bytes.length
+    this.#request.buffer = bytes
+    this.#request.oncomplete = (status) => {
+      this.#pendingBytes -= bytes.length
+      if (status < 0) stream.destroy()
+      else if (this.#pendingBytes === 0) onDrain()
+    }
+    this.#request = this.#createRequest()
   }
 }
+
+function ignore(): void {}
 
 function handleOf(stream: object): unknown {
   return '_handle' in stream ? stream._handle : undefined

@@ -15,8 +15,11 @@ export interface SocketEvents {
 export interface SocketLike {
   /** Must be called once, before anything can happen. */
   listen(events: SocketEvents): void
-  /** Writes one or more whole frames. The bytes are shared: never written into. Does nothing on a socket that is closing. */
-  write(frames: Buffer): void
+  /**
+   * Writes one or more whole frames. The bytes are shared: never written into. Does nothing on a socket that is closing.
+   * Returns `bufferedBytes` as it is then.
+   */
+  write(frames: Buffer): number
   ping(): void
   /** The closing handshake: what was written goes out first. */
   close(code: number, reason: string): void

@@ -17,8 +17,14 @@ const maxPauseMs = 5
 export class WriteTurn {
   #due: Flushable[] = []
   #restedAtMs = 0
+  #flushingSinceMs: number | undefined
   #joinedFrom: readonly Frame[] = []
   #joined: Buffer | undefined
+
+  /** `performance.now()` in whole ms, as of its beginning while a turn is written: asked for every socket. */
+  get nowMs(): number {
+    return this.#flushingSinceMs ?? Math.trunc(performance.now())
+  }
 
   /** `flushable.flush()` is called once at the end of the turn; add it again only after that. */
   add(flushable: Flushable): void {
@@ -41,7 +47,9 @@ export class WriteTurn {
     const due = this.#due
     this.#due = []
     const startedAtMs = performance.now()
+    this.#flushingSinceMs = Math.trunc(startedAtMs)
     for (const flushable of due) flushable.flush()
+    this.#flushingSinceMs = undefined
     this.#joined = undefined
     this.#joinedFrom = []
     const endedAtMs = performance.now()

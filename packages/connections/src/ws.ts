@@ -1,7 +1,7 @@
 /** Sockets of the `ws` library. */
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
-import { createDirectWriter } from './direct-writer.ts'
+import { createDirectWriter, type DirectWriter } from './direct-writer.ts'
 import type { SocketEvents, SocketLike } from './socket-like.ts'
 
 /** The socket below, which `ws` doesn't offer: a frame that was built once is written to it as it is. */
@@ -20,49 +20,96 @@ export interface FromWebSocketOptions {
  * Adapts a server-side `WebSocket` without compression. Prebuilt frames are written straight to the socket below; `ws`
  * keeps the parsing, the pings and the closing handshake. Throws a TypeError for a socket that isn't open or compresses.
  */
-export function fromWebSocket(socket: WebSocket, options: FromWebSocketOptions = {}): SocketLike {
+export function fromWebSocket(socket: WebSocket, { direct = true }: FromWebSocketOptions = {}): SocketLike {
   const raw = (socket as unknown as RawSocket)._socket
   if (raw === null || socket.extensions !== '')
     throw new TypeError('An open WebSocket without extensions is needed')
   socket.binaryType = 'nodebuffer'
   // Always listened to: a malformed frame must never end the process, not even before `listen`.
   socket.on('error', () => {})
-  let isBehind = false
-  let onDrain = (): void => {}
+  return new WsSocket(socket, raw, direct)
+}
+
+class WsSocket implements SocketLike {
+  // What each write touches, first: together in memory.
+  readonly #direct: DirectWriter | undefined
+  #isEnding = false
+  #isBehind = false
+  readonly #socket: WebSocket
+  readonly #raw: Duplex
+  #events: SocketEvents | undefined
+
+  constructor(socket: WebSocket, raw: Duplex, direct: boolean) {
+    this.#socket = socket
+    this.#raw = raw
+    this.#direct = direct ? createDirectWriter(raw, this.#written) : undefined
+    // Answered by `ws` itself, on the stream.
+    socket.on('ping', () => this.#direct?.waitForStream())
+    // Called by `ws` too when the peer closes; nothing else tells, and asking `readyState` for each write costs more than it seems.
+    const close = socket.close.bind(socket)
+    socket.close = (code, reason) => {
+      this.#isEnding = true
+      close(code, reason)
+    }
+  }
+
+  listen(events: SocketEvents): void {
+    const socket = this.#socket
+    this.#events = events
+    socket.on('message', (data, isBinary) => {
+      if (Buffer.isBuffer(data)) events.onMessage(data, isBinary)
+    })
+    socket.on('pong', () => events.onPong())
+    socket.on('error', (error) => events.onError(error))
+    socket.on('close', (code, reason) => events.onClose(code, reason.toString()))
+  }
+
+  write(frames: Buffer): number {
+    if (this.#isEnding) return this.bufferedBytes
+    const direct = this.#direct
+    if (direct?.write(frames) === true) {
+      const { pendingBytes } = direct
+      if (pendingBytes > 0) this.#isBehind = true
+      return pendingBytes
+    }
+    if (this.#socket.readyState !== open) return this.bufferedBytes
+    this.#raw.write(frames, this.#written)
+    direct?.waitForStream()
+    const { bufferedBytes } = this
+    this.#isBehind = bufferedBytes > 0
+    return bufferedBytes
+  }
+
+  ping(): void {
+    if (this.#socket.readyState !== open) return
+    this.#socket.ping()
+    this.#direct?.waitForStream()
+  }
+
+  close(code: number, reason: string): void {
+    this.#socket.close(code, reason)
+  }
+
+  terminate(): void {
+    this.#socket.terminate()
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  get bufferedBytes(): number {
+    return this.#raw.writableLength + (this.#direct?.pendingBytes ?? 0)
+  }
 
   // Not the stream's own `drain`: that one stays silent below its high-water mark.
-  const written = (): void => {
-    if (!isBehind || bufferedBytes() > 0) return
-    isBehind = false
-    onDrain()
-  }
-  const direct = options.direct === false ? undefined : createDirectWriter(raw, written)
-  const bufferedBytes = (): number => raw.writableLength + (direct?.pendingBytes ?? 0)
-
-  return {
-    listen(events: SocketEvents) {
-      onDrain = () => events.onDrain()
-      socket.on('message', (data, isBinary) => {
-        if (Buffer.isBuffer(data)) events.onMessage(data, isBinary)
-      })
-      socket.on('pong', () => events.onPong())
-      socket.on('error', (error) => events.onError(error))
-      socket.on('close', (code, reason) => events.onClose(code, reason.toString()))
-    },
-    write(frames) {
-      if (socket.readyState !== open) return
-      if (direct?.write(frames) !== true) raw.write(frames, written)
-      isBehind = bufferedBytes() > 0
-    },
-    ping() {
-      if (socket.readyState === open) socket.ping()
-    },
-    close: (code, reason) => socket.close(code, reason),
-    terminate: () => socket.terminate(),
-    pause: () => socket.pause(),
-    resume: () => socket.resume(),
-    get bufferedBytes() {
-      return bufferedBytes()
-    },
+  readonly #written = (): void => {
+    if (!this.#isBehind || this.bufferedBytes > 0) return
+    this.#isBehind = false
+    this.#events?.onDrain()
   }
 }

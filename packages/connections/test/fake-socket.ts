@@ -19,10 +19,11 @@ export class FakeSocket implements SocketLike {
     this.#events = events
   }
 
-  write(frames: Buffer): void {
+  write(frames: Buffer): number {
     this.calls.push('write')
     this.written.push(frames)
     if (!this.isFast) this.bufferedBytes += frames.length
+    return this.bufferedBytes
   }
 
   ping(): void {

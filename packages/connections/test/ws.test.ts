@@ -137,6 +137,20 @@ describe.each([true, false])('fromWebSocket, direct: %s', (isDirect) => {
     expect(await closed).toMatchObject({ code, initiator })
   })
 
+  it('sends nothing behind the frame that answers a close of the peer', async () => {
+    const peer = accepted()
+    const client = await connectRaw()
+    const { connection, socket, closed } = await peer
+    const got: Buffer[] = []
+    client.on('data', (data: Buffer) => got.push(data)).resume()
+    client.write(Buffer.from([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]))
+    while (socket.readyState === socket.OPEN) await new Promise(setImmediate)
+    connection.sendText('late')
+    client.once('end', () => client.end())
+    expect(await closed).toMatchObject({ code: 1000, initiator: 'peer' })
+    expect(Buffer.concat(got)).toEqual(Buffer.from([0x88, 0x02, 0x03, 0xe8]))
+  })
+
   it.each([
     ['unmasked', Buffer.from([0x81, 0x01, 0x61])],
     ['with a reserved bit', Buffer.from([0xc1, 0x80, 0, 0, 0, 0])],
@@ -248,8 +262,21 @@ describe('createDirectWriter', () => {
     const writer = createDirectWriter(client.socket, () => {})
     client.socket.cork()
     client.socket.write('x')
+    writer?.waitForStream()
     expect(writer?.write(Buffer.from('y'))).toBe(false)
+    client.socket.uncork()
+    while (client.socket.writableLength > 0) await new Promise(setImmediate)
+    expect(writer?.write(Buffer.from('y'))).toBe(true)
+  })
+
+  it('survives a handle that is closed', async () => {
+    const peer = accepted()
+    await using client = await connectWs(url)
+    await peer
+    const writer = createDirectWriter(client.socket, () => {})
+    expect(writer?.write(Buffer.from('x'))).toBe(true)
     client.socket.destroy()
-    expect(writer?.write(Buffer.from('y'))).toBe(false)
+    expect(writer?.write(Buffer.from('y'))).toBe(true)
+    expect(writer?.pendingBytes).toBe(0)
   })
 })

@@ -69,7 +69,10 @@ export class ChannelFeed {
   async subscribe(subscriber: Subscriber, { since }: SubscribeOptions): Promise<Subscription> {
     this.#waiting++
     try {
-      const head = await this.#join()
+      await this.#join()
+      // As it is now, in the same step in which the subscription begins to hear.
+      const head = this.#head
+      if (this.#closed || head === undefined) throw new PubSubError('closed', 'The broker is closed')
       const subscription = new LocalSubscription({
         channel: this.#options.channel,
         subscriber,
@@ -141,11 +144,9 @@ export class ChannelFeed {
     this.#pending.length = 0
   }
 
-  async #join(): Promise<Head> {
+  async #join(): Promise<void> {
     this.#joining ??= this.#begin()
-    await this.#joining
-    if (this.#closed || this.#head === undefined) throw new PubSubError('closed', 'The broker is closed')
-    return this.#head
+    return this.#joining
   }
 
   /** First the upstream, then the head: the other way round loses what is published in between. */

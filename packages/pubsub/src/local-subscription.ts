@@ -24,22 +24,24 @@ export interface LogRange extends Position {
  *        │ live messages and resets queue up │ queue in order │ each at once
  */
 export class LocalSubscription implements Subscription {
+  // A message touches these three alone: first, so that they lie together. There may be thousands of us on a channel.
+  #state: 'buffering' | 'live' | 'closed' = 'buffering'
+  /** Where the log brought this subscriber when the channel had not come so far: what is not behind it is known. */
+  #ahead: Position | undefined
+  readonly #subscriber: Subscriber
   readonly channel: string
   recovered: boolean | undefined
   readonly #options: LocalSubscriptionOptions
   readonly #queue: (ChannelMessage | Reset)[] = []
   /** What the caller was told. */
   #base: Position
-  /** The last position that is queued or delivered. */
-  #last: Position
   #reset: Reset | undefined
-  #state: 'buffering' | 'live' | 'closed' = 'buffering'
 
   constructor(options: LocalSubscriptionOptions) {
     this.#options = options
+    this.#subscriber = options.subscriber
     this.channel = options.channel
     this.#base = { epoch: options.position.epoch, seq: options.position.seq }
-    this.#last = this.#base
   }
 
   get epoch(): string {
@@ -56,9 +58,10 @@ export class LocalSubscription implements Subscription {
 
   /** A message that came from the log, in order. */
   accept(message: ChannelMessage): void {
-    // Read from the log already, or known to the subscriber before this instance heard of it.
-    if (message.seq <= this.#last.seq && message.epoch === this.#last.epoch) return
-    this.#last = message
+    if (this.#ahead !== undefined) {
+      if (this.#knows(message)) return
+      this.#ahead = undefined
+    }
     if (this.#state === 'live') this.#deliver(message)
     else if (this.#state === 'buffering') {
       if (this.#queue.length < this.#options.maxBuffered) this.#queue.push(message)
@@ -70,8 +73,7 @@ export class LocalSubscription implements Subscription {
   /** The channel lost its continuity before this position. */
   reset(reset: Reset): void {
     // The log gave this subscriber what the channel had not come to when it lost its way.
-    if (reset.epoch === this.#last.epoch && reset.seq <= this.#last.seq) return
-    this.#goOnFrom(reset)
+    if (!this.#knows(reset)) this.#goOnFrom(reset)
   }
 
   /** Puts what was missed since `since` before what came meanwhile, if `range` proves that nothing is missing. */
@@ -91,7 +93,7 @@ export class LocalSubscription implements Subscription {
       for (const message of range.messages) if (message.seq > since.seq) this.#queue.push(message)
       for (const item of later) this.#queue.push(item)
       this.#base = { epoch: since.epoch, seq: since.seq }
-      if (range.seq > this.#last.seq) this.#last = { epoch: range.epoch, seq: range.seq }
+      if (later.length === 0) this.#ahead = { epoch: range.epoch, seq: range.seq }
     } else if (this.#reset !== undefined) {
       // It happened before anybody was told a position: the position after it says the same.
       this.#base = { epoch: this.#reset.epoch, seq: this.#reset.seq }
@@ -117,8 +119,12 @@ export class LocalSubscription implements Subscription {
     this.#options.onClose(this)
   }
 
+  #knows({ epoch, seq }: Position): boolean {
+    return this.#ahead !== undefined && epoch === this.#ahead.epoch && seq <= this.#ahead.seq
+  }
+
   #goOnFrom(reset: Reset): void {
-    this.#last = reset
+    this.#ahead = undefined
     if (this.#state === 'live') this.#deliver(reset)
     else {
       this.#queue.length = 0
@@ -129,8 +135,8 @@ export class LocalSubscription implements Subscription {
 
   #deliver(item: ChannelMessage | Reset): void {
     try {
-      if ('data' in item) this.#options.subscriber.onMessage(item)
-      else this.#options.subscriber.onReset(item)
+      if ('data' in item) this.#subscriber.onMessage(item)
+      else this.#subscriber.onReset(item)
     } catch (error) {
       this.#options.onError(error)
     }

@@ -17,9 +17,7 @@ function withPosition(message: Pick<ChannelMessage, 'channel' | 'epoch' | 'seq' 
   return Buffer.concat([message.data.subarray(0, end), tail])
 }
 
-/** The frame of a message, built once for all its receivers on this instance: `hasPosition` is one for a whole channel. */
-export function frameOf(message: ChannelMessage, hasPosition = true): Frame {
-  if (message.encoded === undefined)
-    message.encoded = encodeFrame(hasPosition ? withPosition(message) : message.data)
-  return message.encoded as Frame
+/** The frame of a message. Build it once for all its receivers: `hasPosition` is one for a whole channel. */
+export function frameOf(message: ChannelMessage, hasPosition: boolean): Frame {
+  return encodeFrame(hasPosition ? withPosition(message) : message.data)
 }

@@ -3,26 +3,16 @@
  *
  *   broker ── message ──▶ accepts? ──▶ frame (built once) ──▶ connection.send
  */
-import {
-  type Connection,
-  encodeFrame,
-  type Frame,
-  type SendOptions,
-  type SendResult,
-  type Subscriptions,
-} from '@gw/connections'
-import type { Reset as ResetMessage } from '@gw/protocol'
+import type { Connection, Subscriptions } from '@gw/connections'
 import {
   type Broker,
   type ChannelKind,
   type ChannelMessage,
   type Position,
-  type Subscriber,
   type Subscription,
 } from '@gw/pubsub'
 import { GatewayError } from '../errors.ts'
-import { frameOf } from './channel-frame.ts'
-import type { DerivedFrame } from './table-watch.ts'
+import { type FanOutHooks, SocketSubscriber } from './socket-subscriber.ts'
 
 /** A socket has all the subscriptions that it may have. */
 export class SubscriptionCapError extends Error {
@@ -43,6 +33,8 @@ export interface JoinOptions {
   readonly since?: Position
   /** Called for each message before it is sent; false keeps it from this socket. */
   readonly accepts?: (message: ChannelMessage) => boolean
+  /** False: `accepts` is only asked for what waits for `start()`. Default true. */
+  readonly acceptsLive?: boolean
   /** False: messages go out as they were published, without channel, epoch and seq. Default true. */
   readonly hasPosition?: boolean
   /** Called behind the `Reset` message when continuity was lost: sends a snapshot that has this position. */
@@ -75,21 +67,14 @@ export interface Channels {
   subscribersOf(channel: string): Iterable<string>
 }
 
-export interface ChannelsOptions {
+const plain = { event: { kind: 'event' }, ephemeral: { kind: 'ephemeral' } } as const
+
+export interface ChannelsOptions extends FanOutHooks {
   readonly broker: Broker
   readonly subscriptions: Subscriptions
   readonly kindOf: (channel: string) => ChannelKind
-  /** Called once for each message, before the first socket gets it. */
-  readonly onFanOut?: (message: ChannelMessage) => void
-  /** What goes out behind a message to each socket that got it. */
-  readonly derivedFrom?: (message: ChannelMessage) => readonly DerivedFrame[]
-  readonly onReset?: (channel: string, reason: string) => void
   /** A subscription with a position was made. */
   readonly onResume?: (recovered: boolean) => void
-  /** Called for each message to each socket. */
-  readonly onSent?: (message: ChannelMessage, result: SendResult) => void
-  /** Called for each other frame to each socket. */
-  readonly onSentFrame?: (frame: Frame, result: SendResult) => void
   /** Between true and false a socket is given what it missed, or what waited for its start. */
   readonly onReplay?: (isReplay: boolean) => void
 }
@@ -97,31 +82,20 @@ export interface ChannelsOptions {
 export function createChannels({ broker, subscriptions, kindOf, ...hooks }: ChannelsOptions): Channels {
   const joined = new Map<string, Map<string, Subscription>>()
 
-  function sendFrame(connection: Connection, frame: Frame, options?: SendOptions): void {
-    const result = connection.send(frame, options)
-    hooks.onSentFrame?.(frame, result)
-  }
-
-  function subscriberFor(connection: Connection, channel: string, options: JoinOptions): Subscriber {
+  function subscriberFor(connection: Connection, channel: string, options: JoinOptions): SocketSubscriber {
     const kind = kindOf(channel)
-    const sendOptions = kind === 'state' ? { kind, key: channel } : { kind }
-    return {
-      onMessage(message) {
-        if (message.encoded === undefined) hooks.onFanOut?.(message)
-        const frame = frameOf(message, options.hasPosition)
-        if (options.accepts !== undefined && !options.accepts(message)) return
-        const result = connection.send(frame, sendOptions)
-        hooks.onSent?.(message, result)
-        for (const behind of hooks.derivedFrom?.(message) ?? [])
-          sendFrame(connection, behind.frame, behind.options)
-      },
-      onReset({ epoch, seq, reason }) {
-        hooks.onReset?.(channel, reason)
-        const reset: ResetMessage = { type: 'Reset', channel, epoch, reason }
-        sendFrame(connection, encodeFrame(JSON.stringify(reset)))
-        options.onReset?.({ channel, epoch, seq })
-      },
-    }
+    const { accepts, acceptsLive = true, hasPosition = true, onReset } = options
+    const sendOptions = kind === 'state' ? { kind, key: channel } : plain[kind]
+    return new SocketSubscriber({
+      connection,
+      channel,
+      sendOptions,
+      hooks,
+      accepts,
+      acceptsLive,
+      hasPosition,
+      onReset,
+    })
   }
 
   function forget(connectionId: string, channel: string): Subscription | undefined {
@@ -137,9 +111,10 @@ export function createChannels({ broker, subscriptions, kindOf, ...hooks }: Chan
       const place = subscriptions.subscribe(connection.id, channel)
       if (!place.ok) throw new SubscriptionCapError()
       const isNew = !joined.get(connection.id)?.has(channel)
+      const subscriber = subscriberFor(connection, channel, options)
       let subscription: Subscription
       try {
-        subscription = await broker.subscribe(channel, subscriberFor(connection, channel, options), {
+        subscription = await broker.subscribe(channel, subscriber, {
           ...(options.since && { since: options.since }),
         })
       } catch (error) {
@@ -165,6 +140,7 @@ export function createChannels({ broker, subscriptions, kindOf, ...hooks }: Chan
           hooks.onReplay?.(true)
           subscription.start()
           hooks.onReplay?.(false)
+          subscriber.started()
         },
       }
     },

@@ -114,10 +114,9 @@ export function createSockets(options: SocketsOptions): Sockets {
     const id = randomUUID()
     const openedAt = performance.now()
     let session: Session | undefined
-    const watched = options.silence.watch(fromWebSocket(socket))
     const connection = createConnection({
       id,
-      socket: watched,
+      socket: fromWebSocket(socket),
       maxInbound,
       maxInboundBytes,
       outbound,
@@ -149,7 +148,7 @@ export function createSockets(options: SocketsOptions): Sockets {
     })
     function remember(client: ClientSession): void {
       sessions.set(id, { serial: sessions.get(id)?.serial ?? ++lastSerial, client })
-      if (client.features.has('heartbeat')) options.silence.add(connection, watched)
+      if (client.features.has('heartbeat')) options.silence.add(connection)
     }
 
     open.set(id, connection)

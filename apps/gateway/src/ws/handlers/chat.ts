@@ -93,6 +93,7 @@ export function createChatHandlers({
     const subscription = await channels.join(session.connection, channel, {
       ...(since && mayRead && { since }),
       // A line that was stored before the history was read, and published after, is in the history already.
+      acceptsLive: false,
       accepts: (update) => shown.size === 0 || session.features.size > 0 || !isShown(update.data, shown),
       onReset(position) {
         historyFor(tableId, session).then(
