@@ -26,6 +26,10 @@ export interface TestRedisOptions {
   readonly args?: readonly string[]
   /** How long one start may take, in ms. Default 15 000. */
   readonly startTimeoutMs?: number
+  /** All arguments, instead of ours and `args`: for other servers that the same program can be. */
+  readonly settings?: (dir: string, port: number) => readonly string[]
+  /** In the line that says that the server is ready. Default: that it accepts connections. */
+  readonly readyText?: string
 }
 
 interface Running {
@@ -50,7 +54,7 @@ function signalTo({ child, container }: Running, signal: NodeJS.Signals): void {
   else execFileSync('docker', ['kill', `--signal=${signal}`, container], { stdio: 'ignore' })
 }
 
-function launch(binary: RedisBinary, settings: readonly string[]): Running {
+function launch(binary: RedisBinary, settings: readonly string[], dir: string): Running {
   const container = binary.kind === 'docker' ? `gw-redis-${process.pid}-${Date.now()}` : undefined
   const docker = [
     'run',
@@ -58,6 +62,7 @@ function launch(binary: RedisBinary, settings: readonly string[]): Running {
     '--name',
     container ?? '',
     '--network=host',
+    `--volume=${dir}:${dir}`,
     'redis:7-alpine',
     'redis-server',
   ]
@@ -72,7 +77,10 @@ function launch(binary: RedisBinary, settings: readonly string[]): Running {
 }
 
 /** Resolves when the server says that it accepts connections; rejects when it ends or is too slow. */
-async function ready({ child }: Running, timeoutMs: number): Promise<void> {
+async function ready(
+  { child }: Running,
+  { text, timeoutMs }: { readonly text: string; readonly timeoutMs: number },
+): Promise<void> {
   const { stdout } = child
   if (stdout === null) throw new Error('redis-server has no output')
   const lines = createInterface({ input: stdout })
@@ -81,7 +89,7 @@ async function ready({ child }: Running, timeoutMs: number): Promise<void> {
     const timer = setTimeout(() => reject(new Error(`redis-server not ready: ${last}`)), timeoutMs)
     lines.on('line', (line) => {
       last = line
-      if (line.includes('eady to accept connections')) resolve()
+      if (line.includes(text)) resolve()
     })
     child.once('error', reject)
     child.once('exit', () => reject(new Error(`redis-server did not start: ${last}`)))
@@ -92,15 +100,16 @@ async function ready({ child }: Running, timeoutMs: number): Promise<void> {
 
 /** Starts a `redis-server` child on a free port, in 50 to 100 ms; the first time on a machine it may be downloaded. */
 export async function startRedis(options: TestRedisOptions = {}): Promise<TestRedis> {
-  const { args = [], startTimeoutMs = 15_000 } = options
+  const { args = [], startTimeoutMs = 15_000, readyText = 'eady to accept connections' } = options
   const binary = await findRedis()
   const dir = mkdtempSync(join(tmpdir(), 'gw-redis-'))
   const where = ['--bind', '127.0.0.1', '--dir', binary.kind === 'docker' ? '/tmp' : dir]
+  const { settings = (_dir, port) => ['--port', String(port), ...where, '--save', '', ...args] } = options
 
   async function begin(port: number): Promise<Running> {
-    const server = launch(binary, ['--port', String(port), ...where, '--save', '', ...args])
+    const server = launch(binary, settings(dir, port), dir)
     try {
-      await ready(server, startTimeoutMs)
+      await ready(server, { text: readyText, timeoutMs: startTimeoutMs })
       return server
     } catch (error) {
       end(server)
