@@ -6,12 +6,15 @@
  */
 import { createLink, startRedis, type TestLink, type TestRedis } from '@gw/testing'
 import { isObject } from '../lib/workspace.ts'
+import { type IdentityProvider, startIdentityProvider } from './identity-provider.ts'
 import { type GatewayProcess, startGateway, startPlatform, tokenOf } from './gateway-process.ts'
 
 /** Running gateways, by their places 0 and 1. */
 export interface Fleet {
   readonly redis: TestRedis
   readonly link: TestLink
+  /** Tokens that a gateway verifies slowly, until it has the key. */
+  readonly identityProvider: IdentityProvider
   /** Those that run now. */
   readonly gateways: readonly GatewayProcess[]
   /** Ends the gateway of a place; nobody is sent there any more. */
@@ -24,14 +27,26 @@ export interface Fleet {
 }
 
 const places = [0, 1]
+/** Well within the gateway's own deadline for it, also on a busy machine. */
+const keyDelayMs = 700
 
 /** Starts Redis, the platform and two gateways: a few seconds. */
 export async function startFleet(): Promise<Fleet> {
   const redis = await startRedis()
   const link = await createLink({ target: redis.url })
   const platform = await startPlatform()
+  const identityProvider = await startIdentityProvider(keyDelayMs)
   const running = new Map<number, GatewayProcess>()
-  const env = { ...platform.env, REDIS_URL: link.url, LOG_LEVEL: 'info', SHUTDOWN_TIMEOUT_MS: '8000' }
+  const env = {
+    ...platform.env,
+    REDIS_URL: link.url,
+    KEYCLOAK_URL: identityProvider.url,
+    LOG_LEVEL: 'info',
+    SHUTDOWN_TIMEOUT_MS: '8000',
+    // Loss is what is counted here, not speed: a busy machine must not make a deadline part of the trouble.
+    GRPC_CLIENT_TIMEOUT_MS: '10000',
+    WS_AUTH_TIMEOUT_MS: '20000',
+  }
 
   async function refill(): Promise<void> {
     const empty = places.filter((place) => !running.has(place))
@@ -55,6 +70,7 @@ export async function startFleet(): Promise<Fleet> {
   return {
     redis,
     link,
+    identityProvider,
     get gateways() {
       return [...running.values()]
     },
@@ -73,6 +89,7 @@ export async function startFleet(): Promise<Fleet> {
       await Promise.all([...running.values()].map((gateway) => gateway.end('SIGKILL')))
       await platform.stop()
       await link.close()
+      identityProvider.close()
       redis.stop()
     },
   }

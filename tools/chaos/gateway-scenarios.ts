@@ -5,6 +5,7 @@ import { Redis } from 'ioredis'
 import type { Fleet } from './fleet.ts'
 import { type Load, type LoadOptions, startLoad } from './load.ts'
 import { between, createRandom, type Random } from './random.ts'
+import type { Subscriber } from './raw-subscriber.ts'
 import type { Outcome, Scenario, ScenarioOptions } from './scenario.ts'
 
 /** Where a scenario makes its trouble. */
@@ -21,6 +22,8 @@ interface Stage {
 /** A scenario on two gateways. */
 export interface GatewayScenario extends Scenario {
   readonly load: Pick<LoadOptions, 'publishers' | 'everyMs' | 'subscribers' | 'textLength'>
+  /** Subscribers' tokens are verified with a key that each gateway fetches slowly at first. */
+  readonly slowTokens?: boolean
   readonly trouble: (stage: Stage) => Promise<void>
 }
 
@@ -80,6 +83,8 @@ async function residentMb(pid: number): Promise<number> {
   return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024
 }
 
+/** For everyone to be back, or told. */
+const returnDeadlineMs = 30_000
 const slowGrowthMb = 200
 const slowDeadlineMs = 15_000
 
@@ -117,12 +122,33 @@ function endGateways(signal: 'SIGKILL' | 'SIGTERM'): GatewayScenario['trouble'] 
   }
 }
 
+/** Everyone is thrown out at once, and comes back to gateways that must fetch the key before they let anyone in. */
+async function authenticateSlowly({ fleet, goesOn, load, problem }: Stage): Promise<void> {
+  const { identityProvider } = fleet
+  do {
+    const before = identityProvider.fetches
+    await Promise.all([0, 1].map(async (place) => fleet.end(place, 'SIGKILL')))
+    await fleet.refill()
+    const late = Date.now() + returnDeadlineMs
+    const away = (): boolean => identityProvider.fetches === before
+    while (away() && Date.now() < late) await pause(50)
+    if (away()) problem('nobody came back to a gateway without the key')
+    await pause(500)
+  } while (goesOn())
+  const late = Date.now() + returnDeadlineMs
+  const strangers = (): readonly Subscriber[] =>
+    load.subscribers.filter(({ track }) => !track.sights.some(({ kind }) => kind === 'recovered'))
+  while (strangers().length > 0 && Date.now() < late) await pause(50)
+  for (const { track } of strangers()) problem(`${track.name} never resumed`)
+}
+
 /** In the order of the usual run. */
 export const gatewayScenarios: readonly GatewayScenario[] = [
   {
     name: 'gateway-sigkill',
     about: 'a gateway is killed under load, its clients go to the other',
     mayReset: false,
+    inCi: true,
     load: { publishers: 2, everyMs: 10 },
     trouble: endGateways('SIGKILL'),
   },
@@ -130,13 +156,24 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
     name: 'gateway-sigterm',
     about: 'a gateway is told to stop under load',
     mayReset: false,
+    inCi: true,
     load: { publishers: 2, everyMs: 10 },
     trouble: endGateways('SIGTERM'),
+  },
+  {
+    name: 'slow-auth',
+    about: 'all gateways killed; their successors fetch the key of the tokens slowly while messages go on',
+    mayReset: false,
+    inCi: true,
+    load: { publishers: 2, everyMs: 10 },
+    slowTokens: true,
+    trouble: authenticateSlowly,
   },
   {
     name: 'two-publishers',
     about: 'two publishers into one channel, through both gateways',
     mayReset: false,
+    inCi: false,
     load: { publishers: 2, everyMs: 1 },
     trouble: ({ durationMs }) => pause(durationMs),
   },
@@ -144,6 +181,7 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
     name: 'three-publishers',
     about: 'three publishers into one channel, through both gateways',
     mayReset: false,
+    inCi: true,
     load: { publishers: 3, everyMs: 1 },
     trouble: ({ durationMs }) => pause(durationMs),
   },
@@ -151,6 +189,7 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
     name: 'redis-link-cut',
     about: 'all connections to Redis cut every 0.7 to 1.3 s',
     mayReset: false,
+    inCi: true,
     load: { publishers: 2, everyMs: 10 },
     async trouble({ fleet, random, goesOn }) {
       while (goesOn()) {
@@ -163,6 +202,7 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
     name: 'quiet-beside-flood',
     about: 'the subscribers of a quiet channel are away while another is flooded past its history',
     mayReset: false,
+    inCi: false,
     load: { publishers: 1, everyMs: 300 },
     trouble: floodBeside,
   },
@@ -170,6 +210,7 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
     name: 'slow-reader',
     about: 'a subscriber stops reading: closed, comes back; the gateway stays small',
     mayReset: false,
+    inCi: false,
     load: { publishers: 1, everyMs: 12, subscribers: 4, textLength: 60_000 },
     trouble: stopReading,
   },
@@ -177,6 +218,7 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
     name: 'pubsub-killed',
     about: 'CLIENT KILL TYPE pubsub every second',
     mayReset: false,
+    inCi: true,
     load: { publishers: 2, everyMs: 10 },
     trouble: askRedisEvery(1000, ['CLIENT', 'KILL', 'TYPE', 'pubsub']),
   },
@@ -184,6 +226,7 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
     name: 'redis-hung',
     about: 'SIGSTOP of Redis for 3 s',
     mayReset: false,
+    inCi: true,
     load: { publishers: 2, everyMs: 10 },
     async trouble({ fleet, goesOn }) {
       while (goesOn()) {
@@ -198,6 +241,7 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
     name: 'script-flush',
     about: 'SCRIPT FLUSH every 20 ms',
     mayReset: false,
+    inCi: true,
     load: { publishers: 2, everyMs: 5 },
     trouble: askRedisEvery(20, ['SCRIPT', 'FLUSH']),
   },
@@ -205,6 +249,7 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
     name: 'redis-emptied',
     about: 'Redis killed and started empty: a new epoch, and everyone is told',
     mayReset: true,
+    inCi: true,
     load: { publishers: 2, everyMs: 10 },
     async trouble({ fleet, load, goesOn, problem }) {
       let times = 0
@@ -213,23 +258,35 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
         await fleet.redis.restart()
         await pause(2500)
       }
-      for (const { track } of load.subscribers) {
-        const told = track.sights.filter(({ kind }) => kind === 'reset').length
-        if (told < times)
-          problem(`${track.name} was told of ${told} resets, Redis was emptied ${times} times`)
-      }
+      const told = ({ track }: Subscriber): number =>
+        track.sights.filter(({ kind }) => kind === 'reset').length
+      const late = Date.now() + returnDeadlineMs
+      const unaware = (): readonly Subscriber[] =>
+        load.subscribers.filter((subscriber) => told(subscriber) < times)
+      while (unaware().length > 0 && Date.now() < late) await pause(50)
+      for (const subscriber of unaware())
+        problem(
+          `${subscriber.track.name} was told of ${told(subscriber)} resets, Redis was emptied ${times} times`,
+        )
     },
   },
 ]
 
 /** Runs one scenario on a fleet, and leaves the fleet whole. */
 export async function runOnFleet(
-  { name, load: shape, trouble }: GatewayScenario,
+  { name, load: shape, slowTokens = false, trouble }: GatewayScenario,
   fleet: Fleet,
   { seed, durationMs, say }: ScenarioOptions,
 ): Promise<Outcome> {
   const random = createRandom(seed)
-  const load = await startLoad({ ...shape, fleet, random, name: `chaos-${name}-${seed}` })
+  const { identityProvider } = fleet
+  const load = await startLoad({
+    ...shape,
+    ...(slowTokens && { tokenOf: (user) => identityProvider.tokenOf(user) }),
+    fleet,
+    random,
+    name: `chaos-${name}-${seed}`,
+  })
   const problems: string[] = []
   const end = Date.now() + durationMs
   const progress = setInterval(() => {

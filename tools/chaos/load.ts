@@ -19,6 +19,8 @@ export interface LoadOptions {
   /** Half of them by the SDK, half on the bare wire, spread over the gateways. Default 8. */
   readonly subscribers?: number
   readonly textLength?: number
+  /** Of the subscribers. Default: one that a gateway verifies at once. */
+  readonly tokenOf?: (user: string) => string
 }
 
 /** What runs on one chat. */
@@ -55,7 +57,15 @@ async function behind(
 
 /** Starts the subscribers, then the publishers. */
 export async function startLoad(options: LoadOptions): Promise<Load> {
-  const { fleet, random, name, everyMs, textLength, subscribers: size = 8 } = options
+  const {
+    fleet,
+    random,
+    name,
+    everyMs,
+    textLength,
+    subscribers: size = 8,
+    tokenOf: issue = tokenOf,
+  } = options
   const tableId = await fleet.createTable(name)
   const urlFor = (at: number): (() => string) => {
     let first = true
@@ -66,7 +76,7 @@ export async function startLoad(options: LoadOptions): Promise<Load> {
       return gateways[place]?.wsUrl ?? nowhere
     }
   }
-  const common = { token: tokenOf(name), tableId, random }
+  const common = { token: issue(name), tableId, random }
   const places = Array.from({ length: size / 2 }, (_, at) => at)
   const [raw, sdk] = await Promise.all([
     Promise.all(

@@ -135,8 +135,8 @@ export async function startRawSubscriber(options: SubscriberOptions): Promise<Ra
 
   await Promise.race([
     joined.promise,
-    pause(15_000, undefined, { ref: false }).then(() => {
-      throw new Error(`${name} could not subscribe within 15 s`)
+    pause(30_000, undefined, { ref: false }).then(() => {
+      throw new Error(`${name} could not subscribe within 30 s`)
     }),
   ])
   return {

@@ -57,9 +57,8 @@ export function createReport(options: { readonly seed: number; readonly duration
     },
     close() {
       console.log(`\n${row(columns)}\n${row(columns.map(() => '---'))}\n${rows.join('\n')}`)
-      console.log(
-        `\n${rows.length - failed} of ${rows.length} held, ${((Date.now() - started) / 1000).toFixed(0)} s`,
-      )
+      console.log(`\n${((Date.now() - started) / 1000).toFixed(0)} s`)
+      console.log(`\n${rows.length - failed} passed, ${failed} failed`)
       return failed === 0 ? 0 : 1
     },
   }

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { createClient, type WebSocketConstructor } from '@gw/client'
 import { nowhere, type Subscriber, type SubscriberOptions } from './raw-subscriber.ts'
-import { Track } from './track.ts'
+import { type Place, Track } from './track.ts'
 
 /** Connects and subscribes; resolves when the first answer is there. */
 export async function startSdkSubscriber(options: SubscriberOptions): Promise<Subscriber> {
@@ -35,22 +35,27 @@ export async function startSdkSubscriber(options: SubscriberOptions): Promise<Su
   })
   client.on('lost', ({ channel: where, code }) => {
     if (where !== channel || client.state === 'closed') return
-    track.add({ kind: 'reset', reason: `lost: ${code}` })
-    void subscribe()
+    // Refused for the moment, not lost: an application asks again from where it stands.
+    const isPassing = code === 'unavailable' || code === 'timeout'
+    if (!isPassing) track.add({ kind: 'reset', reason: `lost: ${code}` })
+    void subscribe(isPassing ? track.last : undefined)
   })
   client.on('state', ({ code }) => {
     if (code !== undefined) closes.push(code)
   })
 
-  async function subscribe(): Promise<boolean> {
-    const result = await client.request({ type: 'SubscribeChat', tableId })
-    const { epoch, seq } = result.ok ? result.reply : {}
+  async function subscribe(since?: Place): Promise<boolean> {
+    const result = await client.request({ type: 'SubscribeChat', tableId, ...(since && { since }) })
+    const { epoch, seq, recovered } = result.ok ? result.reply : {}
     if (epoch === undefined || seq === undefined) {
       if (client.state === 'closed') return false
       await pause(200)
-      return subscribe()
+      return subscribe(since)
     }
-    if (!track.last) track.add({ kind: 'joined', place: { epoch, seq } })
+    const place = { epoch, seq }
+    if (!track.last) track.add({ kind: 'joined', place })
+    else if (since)
+      track.add(recovered ? { kind: 'recovered', place } : { kind: 'reset', reason: 'not_recovered', place })
     return true
   }
 
