@@ -1,5 +1,5 @@
 /**
- * Entry of every root script: `node tools/run.js <start|test|check|fix|generate|chaos> [arguments]`.
+ * Entry of every root script: `node tools/run.js <start|test|check|fix|generate|chaos|fan-out> [arguments]`.
  * Plain JavaScript, so that a Node that is too old to read TypeScript still gets a sentence instead of a syntax error.
  */
 const [name, ...rest] = process.argv.slice(2)
