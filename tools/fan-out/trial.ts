@@ -26,7 +26,7 @@ const messageBytes = 200
 const warmUpSeconds = 1.5
 
 /** Resident memory of a process in kB. */
-export function residentKb(pid: number): number {
+function residentKb(pid: number): number {
   return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0)
 }
 
