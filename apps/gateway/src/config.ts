@@ -241,6 +241,9 @@ const schema = z.object({
   WS_QUERY_TOKEN_AUTH: flag(false).describe(
     'Accept `?token=` on the WebSocket URL. Tokens in URLs end up in logs of proxies: leave it off.',
   ),
+  CHAT_MUTE_FAIL_OPEN: flag(false).describe(
+    "When Game can't say who is muted: `true` lets chat lines pass, `false` refuses them as `unavailable`.",
+  ),
   WS_AUTH_TIMEOUT_MS: durationMs(5000).describe('Time from the handshake to a good `Authenticate`.'),
   WS_TOKEN_GRACE_MS: durationMs(30_000).describe(
     "How long a socket stays open after its token's end, for a new `Authenticate`.",

@@ -11,6 +11,7 @@ import type { RedisClients } from './redis.ts'
 import { allChannel, lobbyChannel } from '@gw/protocol'
 import { fleetPrefix } from './admin/fleet.ts'
 import { observeBroker, type ObservePublish } from './observe/publishes.ts'
+import { muteChannel } from './services/mute-events.ts'
 import { parseIngestEnvelope } from './services/ingest-envelope.ts'
 
 /**
@@ -24,6 +25,7 @@ const channelClasses: readonly ChannelClass[] = [
   { prefix: 'user:', kind: 'event', historySize: 100, historyMaxAgeMs: 10 * 60_000 },
   { prefix: allChannel, kind: 'event', historySize: 100, historyMaxAgeMs: 10 * 60_000 },
   { prefix: 'presence:', kind: 'state', historySize: 1, historyMaxAgeMs: 10 * 60_000 },
+  { prefix: muteChannel, kind: 'ephemeral', historySize: 0, historyMaxAgeMs: 0 },
   { prefix: 'typing:', kind: 'ephemeral', historySize: 0, historyMaxAgeMs: 0 },
   // Of the fleet itself: whoever was away when a question was asked must not answer it later.
   { prefix: fleetPrefix, kind: 'ephemeral', historySize: 0, historyMaxAgeMs: 0 },

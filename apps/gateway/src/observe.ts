@@ -238,6 +238,10 @@ export function createObserver({ logger, metrics, messageSample }: ObserverOptio
           metrics.sessionEventsDropped.inc({ reason: 'refused' })
           logger.warn('session_event_refused', { eventType, err: result.error })
           return
+        case 'given_up':
+          metrics.sessionEventsDropped.inc({ reason: 'failed' })
+          logger.warn('session_event_given_up', { eventType, err: result.error })
+          return
         case 'failed':
           logger.warn('session_event_failed', { eventType, err: result.error })
       }

@@ -8,7 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { createTokenVerifier, isRevokedBy, tokenRefusals } from '@gw/auth'
 import { logoutHandler } from '@gw/auth/express'
 import { RedisRevocationStore } from '@gw/auth/redis'
-import { createChat, MemoryChatStore } from '@gw/chat'
+import { type ChatOptions, createChat, MemoryChatStore } from '@gw/chat'
 import { RedisChatStore } from '@gw/chat/redis'
 import { createConnectionRegistry, createHeartbeat, createSubscriptions } from '@gw/connections'
 import { currentContext, requestContext } from '@gw/observability/http'
@@ -47,7 +47,10 @@ import { createIntake } from './services/intake.ts'
 import { channelKindOf, createMessaging } from './messaging.ts'
 import { RedisAnswerStore } from './services/redis-answer-store.ts'
 import { createSessionEvents } from './services/session-events.ts'
+import { createMemberChanges } from './services/member-changes.ts'
+import { createMuteEvents } from './services/mute-events.ts'
 import { createSpectators } from './services/spectators.ts'
+import { createTableAccess, type TableRule } from './services/table-access.ts'
 import { createTableMembers } from './services/table-members.ts'
 import { createTableWatch } from './services/table-watch.ts'
 import { createWhereabouts, tablesOf } from './services/whereabouts.ts'
@@ -101,6 +104,15 @@ export interface GatewayOptions {
   readonly hasMetricsPort: boolean
   /** Lines about what operators did; its level is not the one that they can change. */
   readonly audit: Logger
+  readonly hooks?: GatewayHooks
+}
+
+/** Rules of the operator's own. */
+export interface GatewayHooks {
+  /** Who may watch, chat at and join a table over the socket. Default: any authenticated user. */
+  readonly tableRule?: TableRule
+  /** The last word on a chat line: passes, masks or blocks it. Default: none. */
+  readonly chatFilter?: ChatOptions['filter']
 }
 
 /** The ports that the gateway listens on. */
@@ -124,7 +136,7 @@ export interface Gateway {
 
 /** Wires one gateway; nothing listens or connects to a backend before `start`. */
 export function createGateway(options: GatewayOptions): Gateway {
-  const { config, instanceId, logger, metrics } = options
+  const { config, instanceId, logger, metrics, hooks = {} } = options
   const observer = createObserver({ logger, metrics, messageSample: config.LOG_MESSAGE_SAMPLE })
   const fanOut = createFanOutObserver(metrics)
   const stopWatchingRedis = observeRedisCommands(metrics)
@@ -213,7 +225,13 @@ export function createGateway(options: GatewayOptions): Gateway {
     onError: (error, context) => observer.onFailure('hole_cards_failed', error, context),
     onSent: fanOut.onSentFrame,
   })
-  const watch = createTableWatch({ onFacts: holeCards.offer })
+  const noteMembers = createMemberChanges((member) => chat.invalidate(member))
+  const watch = createTableWatch({
+    onFacts(tableId, facts) {
+      holeCards.offer(tableId, facts)
+      noteMembers(tableId, facts)
+    },
+  })
   const spectators = createSpectators({
     game: backends.game,
     note: (connectionId, tableId, watches) => whereabouts.watch(connectionId, tableId, watches),
@@ -230,7 +248,14 @@ export function createGateway(options: GatewayOptions): Gateway {
     publisher: broker,
     ...createTableMembers({ backends, spectators }),
     channelOf: chatChannel,
+    onMuteError: config.CHAT_MUTE_FAIL_OPEN ? 'allow' : 'deny',
+    ...(hooks.chatFilter && { filter: hooks.chatFilter }),
     onEvent: observer.onChat,
+  })
+  const mutes = createMuteEvents({
+    broker,
+    onChange: (member) => chat.invalidate(member),
+    onError: (error) => observer.onFailure('mute_events_failed', error),
   })
   const whereabouts = createWhereabouts({
     redis,
@@ -285,12 +310,14 @@ export function createGateway(options: GatewayOptions): Gateway {
         prefix: `${config.REDIS_PREFIX}:answer`,
       })
     : localAnswers
+  const access = createTableAccess({ rule: hooks.tableRule, timeoutMs: config.GRPC_CLIENT_TIMEOUT_MS })
   const dispatch = createDispatch({
     table,
     lobby,
     chat: chatHandlers,
     typing,
     presence,
+    access,
     limit: limits.socket,
     once: createApplyOnce({
       store: answers,
@@ -306,6 +333,10 @@ export function createGateway(options: GatewayOptions): Gateway {
       lobby: lobby.resume,
       presence: presence.resume,
       standing: standing.resume,
+    },
+    async authorise({ kind, id }, { identity }) {
+      if (kind === 'table') await access(id, identity, 'watch')
+      else if (kind === 'chat') await access(id, identity, 'chat')
     },
     startLobby: lobby.start,
     startStanding: standing.start,
@@ -357,7 +388,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     }),
     hasApiPage: config.API_DOCS,
     routes: createRoutes({
-      backends,
+      backends: { ...backends, game: mutes.watched(backends.game) },
       dailyBonus: createDailyBonus({
         balanceUrl: config.BALANCE_SERVICE_HTTP_URL,
         dispatcher: proxyDispatcher,
@@ -525,6 +556,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     await sessionEvents.flush(Math.min(2000, left(0.5)))
     await publisherServer.close()
     await Promise.race([whereabouts.stop(), pause(left(0.2), undefined, { ref: false })])
+    mutes.close()
     await messaging.close()
     await verifier.close()
     await revocations?.close()
@@ -539,6 +571,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   let stopped: Promise<void> | undefined
   return {
     async start() {
+      mutes.start()
       const internalPort = await publisherServer.listen()
       const metricsPort = options.hasMetricsPort ? await metricsServer.listen() : undefined
       const adminPort = await admin?.listen()

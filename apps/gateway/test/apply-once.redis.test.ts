@@ -77,6 +77,16 @@ describe.each([
     expect([attempts(), errors]).toEqual([1, []])
   })
 
+  test('an accepted line of chat is answered alike; a refused one is judged anew', async () => {
+    const { one, two, answering } = setUp()
+    const line = { type: 'ChatSend', tableId: 'T', message: 'hi', id: 'c1' } as const
+    const refusal: KeptAnswer = { type: 'ChatError', tableId: 'T', reason: 'not_seated' }
+    const ack: KeptAnswer = { type: 'Ack', id: 'c1', messageId: 'm1', channel: 'chat:T', epoch: 'e', seq: 1 }
+    await one(line, ann, answering(refusal))
+    expect(await two(line, ann, answering(ack))).toEqual({ answer: ack, duplicate: false })
+    expect(await one(line, ann, answering(refusal))).toEqual({ answer: ack, duplicate: true })
+  })
+
   test('without an id, of another user, or with another id it is another request', async () => {
     const { one, two, attempts, answering } = setUp()
     const { id: _, ...plain } = fold

@@ -212,7 +212,7 @@ test('an instance killed: another one tells that its people are offline and take
   await own.ready()
   const socket = await connectWs(own.wsUrl)
   socket.send({ type: 'Authenticate', token: tokenOf('feat-oda') })
-  await socket.next('Welcome')
+  const { connectionId } = await socket.next('Welcome')
   const tableId = await createTable('feat-ned')
   watcher.send({ type: 'SubscribeTable', tableId })
   await watcher.next('TableSnapshot')
@@ -230,5 +230,12 @@ test('an instance killed: another one tells that its people are offline and take
   const left = watcher.next(({ type, userId }) => type === 'SpectatorLeft' && userId === 'feat-oda', 40_000)
   const change = await watcher.next(({ status }) => status === 'offline', 40_000)
   expect(change).toMatchObject({ type: 'PresenceChanged', userId: 'feat-oda' })
+  // Its session has an end too, told by whoever cleaned up.
+  const key = `session:${String(connectionId)}:ended`
+  const ends = async () =>
+    (await demo.calls('event', 'PublishEvent'))
+      .map((call) => JSON.stringify(call))
+      .filter((call) => call.includes(key))
+  await expect.poll(ends, { timeout: 20_000 }).toEqual([expect.stringContaining('instance_lost')])
   expect(await left).toMatchObject({ tableId })
-}, 60_000)
+}, 90_000)

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { parseIngestEnvelope } from '../src/services/ingest-envelope.ts'
+import { normaliseLobby, parseIngestEnvelope } from '../src/services/ingest-envelope.ts'
 
 const envelope = (channel: string, payload: object) =>
   JSON.stringify({ channel, tableId: 'T1', payload, sourceId: 'game-service' })
@@ -28,13 +28,9 @@ test('a timer belongs to its table, chat to its room', () => {
 })
 
 test('lobby rows get the betting structure that the web client wants', () => {
-  const raw = envelope('lobby', {
-    type: 'LobbyTablesUpdated',
-    tables: [{ tableId: 'T1', config: { smallBlind: 1 } }],
-  })
-  const lobby = parseIngestEnvelope(raw)
-  expect(lobby?.channel).toBe('lobby')
-  expect(JSON.parse(lobby?.data ?? '')).toEqual({
+  const payload = { type: 'LobbyTablesUpdated', tables: [{ tableId: 'T1', config: { smallBlind: 1 } }] }
+  expect(parseIngestEnvelope(envelope('lobby', payload))?.channel).toBe('lobby')
+  expect(normaliseLobby(payload)).toEqual({
     type: 'LobbyTablesUpdated',
     tables: [{ tableId: 'T1', config: { bettingStructure: 'NoLimit', smallBlind: 1 } }],
   })

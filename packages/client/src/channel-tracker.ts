@@ -128,9 +128,9 @@ export class ChannelTracker {
         const verdict = this.#judgeState(name, position, isAnswer)
         const channel = this.#channels.get(name)
         if (verdict !== 'deliver' || !channel) return verdict
-        // What was missed follows behind an answer that is newer already: it counts, but is not drawn.
+        // What was missed follows behind an answer that is as new or newer: it counts, but is not drawn.
         const { version } = message.tableState
-        if (!isAnswer && version < channel.version) return 'drop'
+        if (!isAnswer && version <= channel.version) return 'drop'
         channel.version = version
         return verdict
       }

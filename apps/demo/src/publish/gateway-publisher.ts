@@ -21,6 +21,8 @@ export function createGatewayPublisher(options: GatewayPublisherOptions): Update
         idempotencyKey: key,
       })
     },
+    // The gateway takes a lobby a slot of time; the list that waits is replaced, or a busy lobby would lag behind for ever.
+    isState: (channel) => channel.startsWith('lobby:'),
     maxPerChannel: 64,
     maxChannels: 2000,
     onFailure: options.onFailure,

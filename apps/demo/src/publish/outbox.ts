@@ -21,6 +21,8 @@ export interface OutboxOptions<T> {
   readonly deliver: (item: T) => Promise<void>
   /** Waiting items of a channel; the oldest goes when a newer one needs its place. */
   readonly maxPerChannel: number
+  /** Channels whose newest item tells all: it takes the place of those that wait. Default: none. */
+  readonly isState?: (channel: string) => boolean
   /** Channels with waiting items; new ones above that are refused. */
   readonly maxChannels: number
   readonly onFailure: (failure: OutboxFailure) => void
@@ -62,6 +64,7 @@ export function createOutbox<T>(options: OutboxOptions<T>): Outbox<T> {
       if (closing.signal.aborted) return
       const waiting = queues.get(channel)
       if (waiting) {
+        if (options.isState?.(channel)) waiting.length = 0
         waiting.push(item)
         if (waiting.length <= options.maxPerChannel) return
         waiting.shift()

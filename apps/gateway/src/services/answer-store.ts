@@ -1,9 +1,9 @@
 /** What was answered to requests with an `id`, so that a repeat gets the same answer: kept in memory here, in Redis beside. */
-import type { ActionResult, ErrorMessage } from '@gw/protocol'
+import type { Ack, ActionResult, ChatError, ErrorMessage } from '@gw/protocol'
 import { LRUCache } from 'lru-cache'
 
 /** An answer as it can be given again; null where the contract has none (an `Ack` for those who asked for them). */
-export type KeptAnswer = ActionResult | ErrorMessage | null
+export type KeptAnswer = Ack | ActionResult | ChatError | ErrorMessage | null
 
 /** One request: whose, under which id, and what was asked (to tell a repeat from another request under the same id). */
 export interface KeptRequest {

@@ -40,7 +40,7 @@ export interface ChannelPublication {
 const digest = (data: string): string => createHash('sha256').update(data).digest('base64url')
 
 /** The web client's schema wants `bettingStructure`, which Game leaves out of lobby rows. */
-function normaliseLobby(payload: Readonly<Record<string, unknown>>): unknown {
+export function normaliseLobby(payload: unknown): unknown {
   const parsed = lobbyPayload.safeParse(payload)
   if (!parsed.success) return payload
   const tables = parsed.data.tables.map((table) => ({
@@ -64,7 +64,7 @@ export function parseIngestEnvelope(raw: Buffer | string): ChannelPublication | 
   const origin = { sourceId, ...(traceparent && { traceparent }), ...(requestId && { requestId }) }
   switch (channel) {
     case 'lobby':
-      return { channel: 'lobby', data: JSON.stringify(normaliseLobby(payload)), ...origin }
+      return { channel: 'lobby', data: JSON.stringify(payload), ...origin }
     case 'chat':
       return { channel: `chat:${tableId}`, data: JSON.stringify(payload), ...origin }
     case 'table':

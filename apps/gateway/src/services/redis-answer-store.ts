@@ -25,7 +25,9 @@ export interface RedisAnswerStoreOptions extends AnswerStoreTimes {
 const entry = z.object({
   what: z.string(),
   lease: z.string().optional(),
-  answer: z.union([serverSchemas.ActionResult, serverSchemas.Error]).nullish(),
+  answer: z
+    .union([serverSchemas.Ack, serverSchemas.ActionResult, serverSchemas.ChatError, serverSchemas.Error])
+    .nullish(),
 })
 
 /** Deletes KEYS[1] when it still holds ARGV[1]: another attempt's lease stays. */

@@ -1,10 +1,14 @@
 /**
- * SESSION_STARTED and SESSION_ENDED for the Event service (contract §6): queued, bounded, sent in order, never in the way
- * of a socket. Keys are stable (`session:<connectionId>:started`), so a repeat is harmless. A type that Event refuses as
- * an invalid argument is permanent: reported once, counted, not repeated.
+ * SESSION_STARTED and SESSION_ENDED for the Event service (contract §6): queued, bounded, never in the way of a socket.
+ *
+ *   queue ▶ batch: the oldest, at once, at most one of each connection ▶ sent, refused or given up: gone
+ *                                                                      └ may pass: they stay, the next batch a moment later
+ *
+ * Keys are stable (`session:<connectionId>:started`), so a repeat is harmless. A type that Event refuses as an invalid
+ * argument is permanent: reported once, counted, not repeated. (Contract §4.3 does not know what `PublishEvents` answers.)
  */
 import type { Backends } from '../grpc/backends.ts'
-import { GatewayError } from '../errors.ts'
+import { type ErrorCode, errorTable, GatewayError } from '../errors.ts'
 
 export interface SessionStarted {
   readonly connectionId: string
@@ -22,12 +26,20 @@ export interface SessionEnded {
 }
 
 export type SessionEventResult =
-  | { readonly type: 'sent' | 'dropped' | 'refused'; readonly eventType: string }
-  | { readonly type: 'failed' | 'refused_first'; readonly eventType: string; readonly error: unknown }
+  | { readonly type: 'sent' | 'dropped'; readonly eventType: string }
+  | {
+      readonly type: 'failed' | 'given_up' | 'refused' | 'refused_first'
+      readonly eventType: string
+      readonly error: unknown
+    }
 
 export interface SessionEventsOptions {
-  readonly event: Backends['event']
+  readonly event: Pick<Backends['event'], 'publishEvent'>
   readonly maxQueued?: number
+  /** Events on their way at once. Default 32. */
+  readonly maxBatch?: number
+  /** Until the next try when Event is away. Default 1000. */
+  readonly retryMs?: number
   readonly onResult: (result: SessionEventResult) => void
 }
 
@@ -41,17 +53,24 @@ export interface SessionEvents {
 
 interface Queued {
   readonly eventType: string
+  readonly connectionId: string
   readonly userId: string
   readonly key: string
   readonly payload: Readonly<Record<string, string | number>>
+  /** Failures that another try is not known to cure. */
+  failures: number
 }
 
-const retryMs = 1000
+const maxFailures = 3
+
+type Fate = 'gone' | 'stays'
 
 /** Holds at most `maxQueued` (10,000) events; beyond, the oldest is dropped and reported. */
 export function createSessionEvents({
   event,
   maxQueued = 10_000,
+  maxBatch = 32,
+  retryMs = 1000,
   onResult,
 }: SessionEventsOptions): SessionEvents {
   const queue: Queued[] = []
@@ -59,38 +78,68 @@ export function createSessionEvents({
   let sending: Promise<void> | undefined
   let retry: NodeJS.Timeout | undefined
 
-  async function sendFirst(): Promise<boolean> {
-    const [next] = queue
-    if (!next) return false
-    const { eventType, userId, key, payload } = next
+  /** The oldest; an end goes behind its start, never beside it. */
+  function nextBatch(): Queued[] {
+    const connections = new Set<string>()
+    const batch: Queued[] = []
+    for (const item of queue) {
+      if (batch.length === maxBatch || connections.has(item.connectionId)) break
+      connections.add(item.connectionId)
+      batch.push(item)
+    }
+    return batch
+  }
+
+  function fateOf(item: Queued, error: unknown): Fate {
+    const { eventType } = item
+    const code: ErrorCode = error instanceof GatewayError ? error.code : 'internal'
+    if (code === 'invalid_request') {
+      const type = refusedTypes.has(eventType) ? 'refused' : 'refused_first'
+      refusedTypes.add(eventType)
+      onResult({ type, eventType, error })
+      return 'gone'
+    }
+    if (errorTable[code].retryable || ++item.failures < maxFailures) {
+      onResult({ type: 'failed', eventType, error })
+      return 'stays'
+    }
+    onResult({ type: 'given_up', eventType, error })
+    return 'gone'
+  }
+
+  async function send(item: Queued): Promise<Fate> {
+    const { eventType, userId, key, payload } = item
     try {
-      await event.publishEvent({
+      const { success } = await event.publishEvent({
         type: eventType,
         tableId: 'lobby',
         userId,
         payload: { ...payload },
         idempotencyKey: key,
       })
+      if (!success) return fateOf(item, new Error('Event answered success: false'))
       onResult({ type: 'sent', eventType })
+      return 'gone'
     } catch (error) {
-      if (!(error instanceof GatewayError) || error.code !== 'invalid_request') {
-        onResult({ type: 'failed', eventType, error })
-        return false
-      }
-      onResult(
-        refusedTypes.has(eventType)
-          ? { type: 'refused', eventType }
-          : { type: 'refused_first', eventType, error },
-      )
-      refusedTypes.add(eventType)
+      return fateOf(item, error)
     }
-    if (queue[0] === next) queue.shift()
-    return true
+  }
+
+  /** False when nothing is left, or what is left has to wait. */
+  async function sendBatch(): Promise<boolean> {
+    const batch = nextBatch()
+    const fates = await Promise.all(batch.map(send))
+    const gone = new Set(batch.filter((_, at) => fates[at] === 'gone'))
+    for (const item of gone) {
+      const at = queue.indexOf(item)
+      if (at >= 0) queue.splice(at, 1)
+    }
+    return batch.length > 0 && gone.size === batch.length
   }
 
   function drain(): Promise<void> {
     sending ??= (async () => {
-      while (await sendFirst());
+      while (await sendBatch());
       sending = undefined
       if (queue.length > 0 && retry === undefined) {
         retry = setTimeout(() => {
@@ -102,23 +151,25 @@ export function createSessionEvents({
     return sending
   }
 
-  function enqueue(item: Queued): void {
+  function enqueue(item: Omit<Queued, 'failures'>): void {
     if (queue.length >= maxQueued) {
       const dropped = queue.shift()
       if (dropped) onResult({ type: 'dropped', eventType: dropped.eventType })
     }
-    queue.push(item)
+    queue.push({ ...item, failures: 0 })
     if (retry === undefined) void drain()
   }
 
   return {
     started({ connectionId, userId, clientType, connectedAtMs }) {
       const payload = { connectionId, clientType, connectedAt: new Date(connectedAtMs).toISOString() }
-      enqueue({ eventType: 'SESSION_STARTED', userId, key: `session:${connectionId}:started`, payload })
+      const key = `session:${connectionId}:started`
+      enqueue({ eventType: 'SESSION_STARTED', connectionId, userId, key, payload })
     },
     ended({ connectionId, userId, clientType, durationMs, reason }) {
       const payload = { connectionId, durationMs, clientType, reason }
-      enqueue({ eventType: 'SESSION_ENDED', userId, key: `session:${connectionId}:ended`, payload })
+      const key = `session:${connectionId}:ended`
+      enqueue({ eventType: 'SESSION_ENDED', connectionId, userId, key, payload })
     },
     get queued() {
       return queue.length

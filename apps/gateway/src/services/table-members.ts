@@ -15,15 +15,17 @@ export function createTableMembers({
   backends: { game, player },
   spectators,
 }: TableMembersOptions): Pick<ChatOptions, 'isMember' | 'isMuted' | 'nicknameOf' | 'encode'> {
+  async function hasPlace(tableId: string, userId: string): Promise<boolean> {
+    const { state } = await game.getTableState({ tableId, userId })
+    return [...(state?.seats ?? []), ...(state?.spectators ?? [])].some((place) => place.userId === userId)
+  }
+
   return {
     async isMember({ roomId, userId }) {
       // Whoever has just subscribed is about to be a spectator.
       await spectators.settled(userId, roomId)
       try {
-        const { state } = await game.getTableState({ tableId: roomId, userId })
-        return [...(state?.seats ?? []), ...(state?.spectators ?? [])].some(
-          (place) => place.userId === userId,
-        )
+        return (await hasPlace(roomId, userId)) || (await spectators.enterAgain(userId, roomId))
       } catch (error) {
         // Nobody is a member of a table that isn't there.
         if (error instanceof GatewayError && error.code === 'not_found') return false

@@ -9,17 +9,17 @@
  *     └─ conflict ──▶ refused
  *
  * Below it stands the backend's own key, made of the same id: what an instance did and could not note down any more is not
- * done twice there. While the store is away, each instance remembers by itself, and the backend's memory is the fleet's.
+ * done twice there (the chat has a memory of its own). While the store is away, each instance remembers by itself, and the backend's memory is the fleet's.
  */
 import { createHash } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Action, JoinSeat, LeaveTable } from '@gw/protocol'
+import type { Action, ChatSend, JoinSeat, LeaveTable } from '@gw/protocol'
 import { GatewayError } from '../errors.ts'
 import type { AnswerStore, KeptAnswer, KeptRequest } from '../services/answer-store.ts'
 import type { ClientSession } from './client-session.ts'
 
-/** What is applied once. `ChatSend` is too, by the chat's own store. */
-export type OnceRequest = Action | JoinSeat | LeaveTable
+/** What is applied once. */
+export type OnceRequest = Action | ChatSend | JoinSeat | LeaveTable
 
 export interface Applied {
   /** Null where the contract has no answer. */
@@ -45,8 +45,9 @@ export interface ApplyOnceOptions {
 
 const pollMs = 50
 
-/** No outcome to keep: the first attempt may have failed on its way, so a repeat must reach the backend. */
+/** No outcome to keep: the attempt may have failed on its way, so a repeat must reach the backend; a line may be said later. */
 function isOpen(answer: KeptAnswer): boolean {
+  if (answer?.type === 'ChatError') return true
   return (
     answer?.type === 'ActionResult' && (answer.reason === 'unavailable' || answer.reason === 'internal_error')
   )

@@ -1,6 +1,7 @@
 /** From a message's type to its handler, behind the limits. */
 import type { ClientMessage, Feature } from '@gw/protocol'
 import { GatewayError } from '../errors.ts'
+import type { TableAccess, TablePurpose } from '../services/table-access.ts'
 import type { ActionOrder } from './action-order.ts'
 import type { Applied, ApplyOnce, OnceRequest } from './apply-once.ts'
 import type { ClientSession, Reply } from './client-session.ts'
@@ -27,9 +28,28 @@ export interface DispatchOptions {
   readonly chat: ChatHandlers
   readonly typing: TypingHandlers
   readonly presence: PresenceHandlers
+  readonly access: TableAccess
   readonly limit: Limit
   readonly once: ApplyOnce
   readonly actionOrder: ActionOrder
+}
+
+/** What a message wants of its table, when the rule of access is asked about it: whoever is in may act and leave. */
+function purposeOf({ type }: Request): TablePurpose | undefined {
+  switch (type) {
+    case 'SubscribeTable':
+    case 'ResyncTable':
+      return 'watch'
+    case 'JoinSeat':
+      return 'play'
+    case 'SubscribeChat':
+    case 'ChatSend':
+    case 'GetChatHistory':
+    case 'SetTyping':
+      return 'chat'
+    default:
+      return undefined
+  }
 }
 
 /** The contract's own answers where it has them, else an Error. */
@@ -51,6 +71,7 @@ function featureOf({ type }: Request): Feature | undefined {
 
 /** A repeat is marked where its answer is an `Ack`. */
 function replyOf({ id }: OnceRequest, session: ClientSession, { answer, duplicate }: Applied): Reply {
+  if (answer?.type === 'Ack') return duplicate ? { ...answer, duplicate } : answer
   if (answer !== null) return answer
   return duplicate && id !== undefined && session.features.has('acks')
     ? { type: 'Ack', id, duplicate }
@@ -58,7 +79,24 @@ function replyOf({ id }: OnceRequest, session: ClientSession, { answer, duplicat
 }
 
 export function createDispatch(handlers: DispatchOptions): Dispatch {
-  const { table, lobby, chat, typing, presence, limit, once, actionOrder } = handlers
+  const { table, lobby, chat, typing, presence, access, limit, once, actionOrder } = handlers
+
+  /** Undefined when the user may; a subscription that the rule no longer allows ends. */
+  async function refusalOf(message: Request, session: ClientSession): Promise<Reply> {
+    const purpose = purposeOf(message)
+    if (purpose === undefined || !('tableId' in message)) return undefined
+    const { tableId } = message
+    try {
+      await access(tableId, session.identity, purpose)
+      return undefined
+    } catch (error) {
+      if (!(error instanceof GatewayError) || error.code !== 'forbidden') throw error
+      if (purpose === 'watch') table.unsubscribe({ type: 'UnsubscribeTable', tableId }, session)
+      if (purpose === 'chat') chat.unsubscribe({ type: 'UnsubscribeChat', tableId }, session)
+      if (message.type === 'ChatSend') return { type: 'ChatError', tableId, reason: 'not_seated' }
+      throw error
+    }
+  }
 
   async function handle(message: Request, session: ClientSession): Promise<Reply> {
     switch (message.type) {
@@ -88,7 +126,7 @@ export function createDispatch(handlers: DispatchOptions): Dispatch {
       case 'UnsubscribeChat':
         return chat.unsubscribe(message, session)
       case 'ChatSend':
-        return chat.send(message, session)
+        return replyOf(message, session, await once(message, session, () => chat.send(message, session)))
       case 'GetChatHistory':
         return chat.history(message, session)
       case 'SubscribeLobby':
@@ -120,6 +158,7 @@ export function createDispatch(handlers: DispatchOptions): Dispatch {
         message: `Ask for the feature ${feature} in Authenticate`,
         retryable: false,
       }
-    return refusal ? limited(message, refusal.retryAfterMs) : handle(message, session)
+    if (refusal) return limited(message, refusal.retryAfterMs)
+    return (await refusalOf(message, session)) ?? handle(message, session)
   }
 }

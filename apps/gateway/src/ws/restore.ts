@@ -4,12 +4,12 @@
  *   Welcome ▶ all channels at once: authorise, join, fetch ▶ Resumed ▶ missed messages or a snapshot, channel by channel ▶ live
  */
 import {
+  type ChannelKind,
   type ErrorCode,
   lobbyChannel,
   parseChannel,
   type Position,
   type ResumedChannel,
-  userChannel,
 } from '@gw/protocol'
 import type { ClientSession } from './client-session.ts'
 import { wireCodeOf } from './error-replies.ts'
@@ -39,6 +39,11 @@ export interface RestoreOptions {
     /** `all`, and the user's own channel, by its whole name. */
     readonly standing: ResumeChannel
   }
+  /** Rejects when the user may not have the channel. Asked of all channels before the first is joined. */
+  readonly authorise: (
+    channel: { readonly kind: ChannelKind; readonly id: string },
+    session: ClientSession,
+  ) => Promise<void>
   /** Sends the lobby to a connection that starts without it; not awaited, failures are its own to report. */
   readonly startLobby: (session: ClientSession) => void
   /** Joins what every connection has and `resume` did not bring back, from where the client stated; not awaited either. */
@@ -49,7 +54,26 @@ function refused(error: ErrorCode): Restored {
   return { result: { recovered: false, error }, follow() {} }
 }
 
-export function createRestore({ resume: resumers, startLobby, startStanding }: RestoreOptions): Restore {
+const isTable = (channel: string): boolean => parseChannel(channel)?.kind === 'table'
+
+export function createRestore({
+  resume: resumers,
+  authorise,
+  startLobby,
+  startStanding,
+}: RestoreOptions): Restore {
+  async function refusalOf(channel: string, session: ClientSession): Promise<Restored | undefined> {
+    const named = parseChannel(channel)
+    if (!named) return refused('not_found')
+    if (named.kind === 'user' && named.id !== session.userId) return refused('forbidden')
+    try {
+      await authorise(named, session)
+      return undefined
+    } catch (error) {
+      return refused(wireCodeOf(error))
+    }
+  }
+
   async function restoreOne(channel: string, since: Position, session: ClientSession): Promise<Restored> {
     const named = parseChannel(channel)
     try {
@@ -60,8 +84,6 @@ export function createRestore({ resume: resumers, startLobby, startStanding }: R
         case 'presence':
           return await resumers[named.kind](named.id, since, session)
         case 'user':
-          if (channel !== userChannel(session.userId)) return refused('forbidden')
-          return await resumers.standing(channel, since, session)
         case 'all':
           return await resumers.standing(channel, since, session)
         case undefined:
@@ -77,9 +99,13 @@ export function createRestore({ resume: resumers, startLobby, startStanding }: R
       startLobby(session)
       return startStanding(session, {})
     }
+    // Tables first: who comes back to one is a member of its chat again, and the chat's question waits for that.
+    const named = Object.entries(resume).toSorted(([a], [b]) => Number(isTable(b)) - Number(isTable(a)))
+    const refusals = await Promise.all(named.map(([channel]) => refusalOf(channel, session)))
     const restored = await Promise.all(
-      Object.entries(resume).map(
-        async ([channel, since]) => [channel, await restoreOne(channel, since, session)] as const,
+      named.map(
+        async ([channel, since], at) =>
+          [channel, refusals[at] ?? (await restoreOne(channel, since, session))] as const,
       ),
     )
     const channels = Object.fromEntries(restored.map(([channel, { result }]) => [channel, result]))

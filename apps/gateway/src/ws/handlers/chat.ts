@@ -1,8 +1,10 @@
 /** Chat over the socket: history, then live lines; sending goes through `@gw/chat`'s rules. */
 import type { Chat, ChatRefusal } from '@gw/chat'
 import {
+  type Ack,
   chatChannel,
   type ChatEntry,
+  type ChatError,
   type ChatErrorReason,
   type ChatSend,
   type ChatSubscribed,
@@ -33,7 +35,8 @@ export interface ChatHandlers {
   subscribe(message: SubscribeChat, session: ClientSession): Promise<Reply>
   readonly resume: ResumeChannel
   unsubscribe(message: UnsubscribeChat, session: ClientSession): Reply
-  send(message: ChatSend, session: ClientSession): Promise<Reply>
+  /** Null when the line itself is the answer, for who did not ask for an `Ack`. */
+  send(message: ChatSend, session: ClientSession): Promise<Ack | ChatError | null>
   history(message: GetChatHistory, session: ClientSession): Promise<Reply>
   /** For the table's owner, and for who has the role `admin`. */
   remove(message: DeleteChatMessage, session: ClientSession): Promise<Reply>
@@ -172,7 +175,7 @@ export function createChatHandlers({
           ...(retryAfterMs !== undefined && { retryAfterMs }),
         }
       }
-      if (id === undefined || !session.features.has('acks')) return 'answered'
+      if (id === undefined || !session.features.has('acks')) return null
       const { message, position, duplicate } = result
       return { type: 'Ack', id, messageId: message.id, channel: chatChannel(tableId), ...position, duplicate }
     },
