@@ -71,9 +71,7 @@ export async function runGateway(config: Config): Promise<void> {
   const parent = joinSupervisor({ onStop: stop, snapshot: () => gateway.snapshot() })
   const ports = await gateway.start()
   parent?.started(ports)
-  logger.info(parent ? 'worker_started' : 'started', {
-    ...ports,
-    store: config.REDIS_URL === undefined ? 'memory' : 'redis',
-    node: process.version,
-  })
+  const store = config.REDIS_URL === undefined ? 'memory' : 'redis'
+  if (parent) logger.info('worker_started', { ...ports, store, node: process.version })
+  else logger.info('started', { ...ports, store, node: process.version })
 }
