@@ -1,3 +1,5 @@
+import { runWithOrigin } from './call-origin.ts'
+
 /** Time as the platform sees it, so that tests can drive turn timers and hand starts by hand. */
 export interface Clock {
   /** Milliseconds since 1970. */
@@ -10,7 +12,8 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => Date.now(),
   after: (delayMs, task) => {
-    const timer = setTimeout(task, delayMs).unref()
+    // What a timer does later is nobody's call any more.
+    const timer = setTimeout(() => runWithOrigin({}, task), delayMs).unref()
     return () => clearTimeout(timer)
   },
 }

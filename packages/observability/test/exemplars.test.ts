@@ -2,7 +2,7 @@ import { ExportResultCode } from '@opentelemetry/core'
 import { describe, expect, it } from 'vitest'
 import { createMetrics, createMetricsServer, type Metrics } from '../src/metrics.ts'
 import { extractTraceparent, startTracing, type Tracing, withSpan } from '../src/tracing.ts'
-import { type Family, parseExposition } from './exposition.ts'
+import { type Family, parseExposition } from '@gw/testing'
 
 const exemplar = / # \{trace_id="([0-9a-f]{32})"\} (\S+) (\d+(?:\.\d+)?)$/
 

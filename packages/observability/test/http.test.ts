@@ -7,8 +7,8 @@ import { currentContext, requestContext, type RequestContextOptions, setContext 
 import { createMetrics, type Metrics } from '../src/metrics.ts'
 import { injectTraceparent, startTracing } from '../src/tracing.ts'
 import { type LineSink, testLogger } from './lines.ts'
-import { parseExposition, type Sample } from './exposition.ts'
-import { startOtlpSink } from './otlp-sink.ts'
+import { parseExposition, type Sample } from '@gw/testing'
+import { startOtlpSink } from '@gw/testing'
 
 interface App extends AsyncDisposable {
   readonly url: string

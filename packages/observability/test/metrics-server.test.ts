@@ -7,7 +7,7 @@ import {
   type MetricsServer,
   type MetricsServerOptions,
 } from '../src/metrics.ts'
-import { parseExposition } from './exposition.ts'
+import { parseExposition } from '@gw/testing'
 
 interface Running extends AsyncDisposable {
   readonly server: MetricsServer

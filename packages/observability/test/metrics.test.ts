@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { aggregateMetrics, boundedLabel, createMetrics } from '../src/metrics.ts'
-import { type Family, lint, parseExposition } from './exposition.ts'
+import { type Family, lintFamily, parseExposition } from '@gw/testing'
 
 const contract = [
   { name: 'gateway_ws_active_connections', type: 'gauge', labels: ['client_type'] },
@@ -57,7 +57,7 @@ describe('the exposition', () => {
 
   it('breaks no naming rule of Prometheus', () => {
     const problems = [...families.values()].flatMap((family) =>
-      lint(family).map((problem) => `${family.name}: ${problem}`),
+      lintFamily(family).map((problem) => `${family.name}: ${problem}`),
     )
     expect(problems).toEqual([])
     expect(families.size).toBeGreaterThan(60)

@@ -13,7 +13,7 @@ import {
   withSpan,
 } from '../src/tracing.ts'
 import { testLogger } from './lines.ts'
-import { startOtlpSink } from './otlp-sink.ts'
+import { startOtlpSink } from '@gw/testing'
 
 const remote = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 const remoteUnsampled = `${remote.slice(0, -2)}00`

@@ -6,6 +6,7 @@ import {
   type MessageShape,
 } from '@bufbuild/protobuf'
 import { Client, credentials, Metadata } from '@grpc/grpc-js'
+import { currentOrigin } from '../call-origin.ts'
 import { methodDefinition } from './service-definition.ts'
 
 /** A promise-returning method per RPC of a service whose methods are all unary. */
@@ -25,7 +26,7 @@ export interface GrpcClientOptions {
   readonly timeoutMs: number
 }
 
-/** A plaintext client. Calls fail at once while the server is away, and reconnecting is tried at least every 2 s. */
+/** A plaintext client; calls carry the trace and request that is being served. Calls fail at once while the server is away, and reconnecting is tried at least every 2 s. */
 export function createGrpcClient<S extends DescService>(
   service: S,
   options: GrpcClientOptions,
@@ -40,12 +41,16 @@ export function createGrpcClient<S extends DescService>(
       new Promise((resolve, reject) => {
         const callOptions = { deadline: Date.now() + options.timeoutMs }
         const message = create(method.input, request)
+        const { traceparent, requestId } = currentOrigin()
+        const metadata = new Metadata()
+        if (traceparent !== undefined) metadata.set('traceparent', traceparent)
+        if (requestId !== undefined) metadata.set('x-request-id', requestId)
         client.makeUnaryRequest(
           path,
           requestSerialize,
           responseDeserialize,
           message,
-          new Metadata(),
+          metadata,
           callOptions,
           (error, value) => (error ? reject(error) : resolve(value)),
         )

@@ -15,6 +15,7 @@ import {
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
+import { originOf, runWithOrigin } from '../call-origin.ts'
 import { type CallLog, redactMetadata } from '../control/call-log.ts'
 import type { Faults, ServiceName } from '../control/faults.ts'
 import { PlatformError } from '../platform-error.ts'
@@ -89,7 +90,8 @@ function serveMethod<S extends DescService>(method: DescMethod, options: GrpcSer
     return create(method.output, value as MessageInitShape<DescMessage>)
   }
   const respond = async (call: UnaryCall, callback: sendUnaryData<unknown>): Promise<void> => {
-    const outcome = await answer(call).then(
+    const origin = originOf(call.metadata.getMap())
+    const outcome = await runWithOrigin(origin, () => answer(call)).then(
       (value) => ({ value }),
       (error: unknown) => ({ error }),
     )

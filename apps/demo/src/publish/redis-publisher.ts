@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { Redis } from 'ioredis'
+import { type CallOrigin, currentOrigin } from '../call-origin.ts'
 import { createOutbox, type OutboxFailure } from './outbox.ts'
 import type { Update, UpdatePublisher } from './update.ts'
 
@@ -32,9 +33,9 @@ export function createRedisPublisher(options: RedisPublisherOptions): UpdatePubl
     )
     await connecting
   }
-  const outbox = createOutbox<Update>({
-    deliver: async ({ channel, tableId, payload }) => {
-      const envelope = { channel, tableId, payload, sourceId: 'game-service' }
+  const outbox = createOutbox<Update & { readonly origin: CallOrigin }>({
+    deliver: async ({ channel, tableId, payload, origin }) => {
+      const envelope = { channel, tableId, payload, sourceId: 'game-service', ...origin }
       await connected()
       await redis.publish(ingestChannel, JSON.stringify(envelope))
     },
@@ -43,7 +44,8 @@ export function createRedisPublisher(options: RedisPublisherOptions): UpdatePubl
     onFailure: options.onFailure,
   })
   return {
-    publish: (update) => outbox.push(`${update.channel}:${update.tableId}`, update),
+    publish: (update) =>
+      outbox.push(`${update.channel}:${update.tableId}`, { ...update, origin: currentOrigin() }),
     depth: outbox.depth,
     close: async () => {
       outbox.close()

@@ -100,7 +100,7 @@ export function parseExposition(text: string): Map<string, Family> {
 }
 
 /** What `promtool check metrics` would say against a family (its lint rules on names and units). */
-export function lint({ name, help, type }: Family): string[] {
+export function lintFamily({ name, help, type }: Family): string[] {
   const problems: string[] = []
   if (help === '') problems.push('no help text')
   if (type === 'counter' && !name.endsWith('_total')) problems.push('a counter must end in _total')

@@ -1,7 +1,8 @@
 /** A real OTLP/gRPC collector in miniature: one gRPC method, and a reader of the protobuf wire format. */
 import { Server, ServerCredentials, type ServiceDefinition, status } from '@grpc/grpc-js'
 
-interface ReceivedSpan {
+/** One span as it was sent. */
+export interface ReceivedSpan {
   readonly traceId: string
   readonly spanId: string
   readonly parentSpanId: string
@@ -15,8 +16,17 @@ interface ReceivedSpan {
   readonly raw: string
 }
 
+/** See `startOtlpSink`. */
 export interface OtlpSink extends AsyncDisposable {
   readonly endpoint: string
+  /** So far, oldest first. */
+  readonly received: readonly ReceivedSpan[]
+  /** The first span that matches, also one of the past. Rejects after `timeoutMs` (20 s) with `what` and all names. */
+  readonly span: (
+    matches: (span: ReceivedSpan) => boolean,
+    what: string,
+    timeoutMs?: number,
+  ) => Promise<ReceivedSpan>
   /** Resolves when `count` spans arrived in all. */
   readonly spans: (count: number) => Promise<ReceivedSpan[]>
 }
@@ -130,6 +140,23 @@ export async function startOtlpSink(answer: 'accept' | 'refuse' | 'hang' = 'acce
   })
   return {
     endpoint: `http://127.0.0.1:${port}`,
+    received,
+    span: (matches, what, timeoutMs = 20_000) =>
+      new Promise((resolve, reject) => {
+        const check = (): void => {
+          const found = received.find(matches)
+          if (!found) return
+          clearTimeout(late)
+          waiting.delete(check)
+          resolve(found)
+        }
+        const late = setTimeout(() => {
+          waiting.delete(check)
+          reject(new Error(`no span: ${what}; got ${received.map(({ name }) => name).join(', ')}`))
+        }, timeoutMs)
+        waiting.add(check)
+        check()
+      }),
     spans: (count) =>
       new Promise((resolve) => {
         const check = (): void => {
