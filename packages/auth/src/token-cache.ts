@@ -26,6 +26,8 @@ const keyLength = 32
 export class TokenCache<T> {
   readonly #entries = new Map<string, Entry<T>>()
   readonly #options: TokenCacheOptions
+  /** Where the round is. Kept: a new iterator would first pass by all that was deleted before. */
+  #round = this.#entries.entries()
   #bytes = 0
   #sweeping: NodeJS.Timeout | undefined
 
@@ -75,11 +77,16 @@ export class TokenCache<T> {
   }
 
   #evict(): void {
-    for (const [key, entry] of this.#entries) {
+    for (;;) {
+      let next = this.#round.next()
+      if (next.done === true) {
+        this.#round = this.#entries.entries()
+        next = this.#round.next()
+      }
+      if (next.done === true) return
+      const [key, entry] = next.value
       if (!entry.used) return this.#remove(key)
       entry.used = false
-      this.#entries.delete(key)
-      this.#entries.set(key, entry)
     }
   }
 

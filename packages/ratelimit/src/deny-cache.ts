@@ -1,4 +1,5 @@
 import type { Decision, KeyDecision } from './decision.ts'
+import { OldestKey } from './oldest-key.ts'
 import type { CheckedPolicy } from './policy.ts'
 
 /** A refusal that still holds. */
@@ -37,6 +38,7 @@ export interface DenyCacheOptions {
  */
 export class DenyCache {
   readonly #refusals = new Map<string, Refusal>()
+  readonly #oldest = new OldestKey(this.#refusals)
   readonly #options: DenyCacheOptions
 
   constructor(options: DenyCacheOptions) {
@@ -54,7 +56,7 @@ export class DenyCache {
     if (refusal === undefined || nowMs >= refusal.staleAtMs || !(cost >= refusal.cost)) return undefined
     if (nowMs - refusal.movedAtMs > touchEveryMs) {
       refusal.movedAtMs = nowMs
-      this.#refusals.delete(key)
+      this.forget(key)
       this.#refusals.set(key, refusal)
     }
     const age = nowMs - refusal.notedAtMs
@@ -116,21 +118,21 @@ export class DenyCache {
   note(key: string, refused: { decision: KeyDecision; cost: number }, nowMs: number): void {
     const { maxKeys, maxAgeMs } = this.#options
     const staleAtMs = nowMs + Math.min(refused.decision.retryAfterMs, maxAgeMs)
-    this.#refusals.delete(key)
+    this.forget(key)
     const noted = { ...refused, notedAtMs: nowMs, movedAtMs: nowMs, staleAtMs }
     this.#refusals.set(key, { ...noted, unreported: 0, answer: undefined })
     if (this.#refusals.size <= maxKeys) return
-    for (const oldest of this.#refusals.keys()) {
-      this.#refusals.delete(oldest)
-      return
-    }
+    const oldest = this.#oldest.peek()
+    if (oldest !== undefined) this.forget(oldest)
   }
 
   forget(key: string): void {
+    this.#oldest.deleted(key)
     this.#refusals.delete(key)
   }
 
   clear(): void {
     this.#refusals.clear()
+    this.#oldest.cleared()
   }
 }

@@ -1,3 +1,4 @@
+import { OldestKey } from './oldest-key.ts'
 import type { CheckedPolicy } from './policy.ts'
 import { RateLimitError } from './rate-limit-error.ts'
 import {
@@ -45,6 +46,7 @@ export class MemoryRateLimitStore implements RateLimitStore {
   readonly #now: () => number
   /** In order of last use. */
   readonly #entries = new Map<string, Entry>()
+  readonly #oldest = new OldestKey(this.#entries)
 
   constructor(options: MemoryRateLimitStoreOptions = {}) {
     const { maxKeys = 100_000, now = steadyNow } = options
@@ -95,11 +97,12 @@ export class MemoryRateLimitStore implements RateLimitStore {
   }
 
   reset(requests: readonly Pick<StoreRequest, 'policy' | 'subject'>[]): void {
-    for (const request of requests) this.#entries.delete(storeKeyOf(request))
+    for (const request of requests) this.#delete(storeKeyOf(request))
   }
 
   close(): void {
     this.#entries.clear()
+    this.#oldest.cleared()
   }
 
   #load(request: StoreRequest, nowMs: number): WindowState {
@@ -111,21 +114,26 @@ export class MemoryRateLimitStore implements RateLimitStore {
 
   #keep(request: StoreRequest, state: WindowState, nowMs: number): void {
     const key = storeKeyOf(request)
-    const known = this.#entries.delete(key)
+    const known = this.#delete(key)
     if (!known) this.#makeRoom(nowMs)
     this.#entries.set(key, { state, policy: request.policy })
   }
 
   /** Looks at the two keys unused for longest: more expired keys leave than new ones come, at a constant cost. */
   #makeRoom(nowMs: number): void {
-    let looked = 0
-    for (const [key, { state, policy }] of this.#entries) {
+    for (let looked = 0; looked < 2; looked += 1) {
+      const key = this.#oldest.peek()
+      const entry = key === undefined ? undefined : this.#entries.get(key)
+      if (key === undefined || entry === undefined) return
       const full = this.#entries.size >= this.#maxKeys
-      if (!full && expiryOf(state, policy) > nowMs) return
-      this.#entries.delete(key)
-      looked += 1
-      if (looked === 2) return
+      if (!full && expiryOf(entry.state, entry.policy) > nowMs) return
+      this.#delete(key)
     }
+  }
+
+  #delete(key: string): boolean {
+    this.#oldest.deleted(key)
+    return this.#entries.delete(key)
   }
 }
 
