@@ -74,6 +74,8 @@ const capacity = {
   MAX_CONNECTIONS_PER_ADDRESS: '20000',
   WS_RATE_LIMIT_MAX: '1000000',
   WS_AUTH_TIMEOUT_MS: '60000',
+  WS_ACCEPTS_PER_SECOND: '20000',
+  WS_ACCEPTS_PER_SECOND_PER_ADDRESS: '20000',
 }
 
 async function startRealGateway({ redis, platform }: Ground): Promise<Contestant> {
