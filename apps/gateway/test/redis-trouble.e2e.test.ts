@@ -177,3 +177,17 @@ test('an instance that slept through its lease takes nobody along who went elsew
   const changes = peers.received.flatMap(({ type, status }) => (type === 'PresenceChanged' ? [status] : []))
   expect(changes.filter((status) => status === 'offline')).toHaveLength(1)
 }, 90_000)
+
+test('after all is closed Redis holds nothing without a time to live, no connection, and no subscription', async () => {
+  const [player, tableId] = await watch(near, 'last-ivy')
+  await using _ = player
+  await sayUntilAccepted(player, tableId, 'good night')
+  expect((await near.fetch('/api/tables', { userId: 'last-ivy' })).status).toBe(200)
+  for (const gateway of [near, far])
+    expect(await gateway.process.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+  const keys = await admin.keys('*')
+  expect(keys.length).toBeGreaterThan(0)
+  for (const key of keys) expect([key, await admin.pttl(key)]).not.toEqual([key, -1])
+  expect(keys.filter((key) => /:(?:conns|users|channels|lease)$/.test(key))).toEqual([])
+  expect(await admin.pubsub('CHANNELS', '*')).toEqual([])
+})
