@@ -51,7 +51,7 @@ describe('ChannelTracker', () => {
   test('lets a whole state jump, but not a message that builds on the one before', () => {
     const tracker = new ChannelTracker()
     tracker.judge(snapshot(5, { id: 'a' }))
-    expect(judgeAll(tracker, [snapshot(9), timer(10), timer(12)])).toEqual([
+    expect(judgeAll(tracker, [snapshot(9, {}, 2), timer(10), timer(12)])).toEqual([
       'deliver',
       'deliver',
       { gap: 'hole', channel: 'table:T1' },
@@ -77,7 +77,7 @@ describe('ChannelTracker', () => {
     expect(judgeAll(tracker, [timer(8), timer(6), timer(9)])).toEqual(['drop', 'deliver', 'drop'])
     tracker.disconnected()
     expect(tracker.judge(timer(9))).toEqual({ gap: 'hole', channel: 'table:T1' })
-    expect(judgeAll(tracker, [snapshot(9), timer(10)])).toEqual(['deliver', 'deliver'])
+    expect(judgeAll(tracker, [snapshot(9, {}, 2), timer(10)])).toEqual(['deliver', 'deliver'])
   })
 
   test('does not take the position of an Ack for one that was received', () => {
