@@ -5,13 +5,14 @@ import { W3CTraceContextPropagator } from '@opentelemetry/core'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-grpc'
 import { resourceFromAttributes } from '@opentelemetry/resources'
 import {
-  createAlwaysRecordSampler,
+  AlwaysOnSampler,
   ParentBasedSampler,
   type SpanExporter,
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
 import { ObservabilityError, requireOption } from './errors.ts'
+import { LateTracerProvider, PresetIds } from './late-spans.ts'
 import { createRedactor, type RedactOptions } from './redact.ts'
 import { type SpanDrop, SpanPipeline } from './span-export.ts'
 
@@ -94,9 +95,7 @@ export function startTracing(options: TracingOptions): Tracing {
     exportTimeoutMs,
   })
   const root = new TraceIdRatioBasedSampler(sampleRatio)
-  const sampler = followParent ? new ParentBasedSampler({ root }) : root
-  const provider = new TracerProvider({
-    sampler: keepErrors ? createAlwaysRecordSampler(sampler) : sampler,
+  const common = {
     spanProcessors: [pipeline],
     spanLimits: { attributeValueLengthLimit: 4096 },
     resource: resourceFromAttributes({
@@ -105,10 +104,18 @@ export function startTracing(options: TracingOptions): Tracing {
       'service.version': options.serviceVersion,
       'service.instance.id': options.instanceId,
     }),
+  }
+  const provider = new TracerProvider({
+    ...common,
+    sampler: followParent ? new ParentBasedSampler({ root }) : root,
   })
+  const ids = new PresetIds()
+  const always = new TracerProvider({ ...common, sampler: new AlwaysOnSampler(), idGenerator: ids })
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
   propagation.setGlobalPropagator(new W3CTraceContextPropagator())
-  trace.setGlobalTracerProvider(provider)
+  trace.setGlobalTracerProvider(
+    keepErrors ? new LateTracerProvider({ sampling: provider, always, ids }) : provider,
+  )
 
   let stopped: Promise<boolean> | undefined
   return {
