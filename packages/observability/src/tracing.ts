@@ -5,14 +5,13 @@ import { W3CTraceContextPropagator } from '@opentelemetry/core'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-grpc'
 import { resourceFromAttributes } from '@opentelemetry/resources'
 import {
-  AlwaysOnSampler,
+  createAlwaysRecordSampler,
   ParentBasedSampler,
   type SpanExporter,
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
 import { ObservabilityError, requireOption } from './errors.ts'
-import { LateTracerProvider, PresetIds } from './late-spans.ts'
 import { createRedactor, type RedactOptions } from './redact.ts'
 import { type SpanDrop, SpanPipeline } from './span-export.ts'
 
@@ -95,7 +94,9 @@ export function startTracing(options: TracingOptions): Tracing {
     exportTimeoutMs,
   })
   const root = new TraceIdRatioBasedSampler(sampleRatio)
-  const common = {
+  const sampler = followParent ? new ParentBasedSampler({ root }) : root
+  const provider = new TracerProvider({
+    sampler: keepErrors ? createAlwaysRecordSampler(sampler) : sampler,
     spanProcessors: [pipeline],
     spanLimits: { attributeValueLengthLimit: 4096 },
     resource: resourceFromAttributes({
@@ -104,18 +105,10 @@ export function startTracing(options: TracingOptions): Tracing {
       'service.version': options.serviceVersion,
       'service.instance.id': options.instanceId,
     }),
-  }
-  const provider = new TracerProvider({
-    ...common,
-    sampler: followParent ? new ParentBasedSampler({ root }) : root,
   })
-  const ids = new PresetIds()
-  const always = new TracerProvider({ ...common, sampler: new AlwaysOnSampler(), idGenerator: ids })
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
   propagation.setGlobalPropagator(new W3CTraceContextPropagator())
-  trace.setGlobalTracerProvider(
-    keepErrors ? new LateTracerProvider({ sampling: provider, always, ids }) : provider,
-  )
+  trace.setGlobalTracerProvider(provider)
 
   let stopped: Promise<boolean> | undefined
   return {

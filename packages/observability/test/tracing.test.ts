@@ -123,33 +123,6 @@ describe('what a collector receives', () => {
     expect(spans[0]?.traceId).toBe(parent?.traceId)
   })
 
-  it('keeps a failure deep in a trace that is not sampled, in its place and with all that was said of it', async () => {
-    await using sink = await startOtlpSink()
-    await using _ = start({ endpoint: sink.endpoint, sampleRatio: 0 })
-    let ids: { outer: string; inner: string; trace: string } | undefined
-    withSpan('outer', { parent: 'root' }, (outer) => {
-      const failing = () =>
-        withSpan('inner', { kind: 'client', attributes: { a: 1 } }, (inner) => {
-          const { traceId, spanId } = inner.spanContext()
-          ids = { outer: outer.spanContext().spanId, inner: spanId, trace: traceId }
-          inner.setAttribute('b', 'two')
-          throw new RangeError('no')
-        })
-      expect(failing).toThrow(RangeError)
-    })
-    withSpan('after', { parent: 'root' }, (span) => recordFailure(span, 'broken'))
-    const [inner, after] = await sink.spans(2)
-    expect(inner).toMatchObject({
-      name: 'inner',
-      traceId: ids?.trace,
-      spanId: ids?.inner,
-      parentSpanId: ids?.outer,
-      attributes: { a: 1, b: 'two' },
-    })
-    expect(inner?.raw).toContain('RangeError')
-    expect(after?.traceId).not.toBe(ids?.trace)
-  })
-
   it('is the share of root spans that the ratio says', async () => {
     await using sink = await startOtlpSink()
     await using _ = start({ endpoint: sink.endpoint, sampleRatio: 0 })
