@@ -16,11 +16,11 @@ interface Refusal {
   answer: Answer | undefined
 }
 
-/** An answer to hand out again while its waits are true: within the same millisecond. */
+/** An answer to hand out again while its waits are true: within the same millisecond, by any clock. */
 export interface Answer {
   readonly decision: Decision
   readonly promise: Promise<Decision>
-  readonly atMs: number
+  readonly tick: number
 }
 
 /** A key in use moves to the young end at most so often: a flood must not pay for the order. */
@@ -74,10 +74,10 @@ export class DenyCache {
   }
 
   /** The answer of this very millisecond to a call for this key alone, counted as one more refusal. */
-  again(key: string, cost: number | undefined, nowMs: number): Answer | undefined {
+  again(key: string, cost: number | undefined, tick: number): Answer | undefined {
     const refusal = this.#refusals.get(key)
     const answer = refusal?.answer
-    if (refusal === undefined || answer === undefined || answer.atMs !== nowMs) return undefined
+    if (refusal === undefined || answer === undefined || answer.tick !== tick) return undefined
     const { policy } = this.#options
     if (!((cost ?? policy.cost) >= refusal.cost) || this.#blocksNext(refusal)) return undefined
     refusal.unreported += 1
@@ -85,13 +85,13 @@ export class DenyCache {
   }
 
   /** Keeps what a call for this key alone was told, to hand it out `again`. */
-  keepAnswer(key: string, decision: Decision, nowMs: number): void {
+  keepAnswer(key: string, decision: Decision, tick: number): void {
     const refusal = this.#refusals.get(key)
     if (refusal === undefined) return
     for (const result of decision.results) Object.freeze(result)
     Object.freeze(decision.results)
     Object.freeze(decision)
-    refusal.answer = { decision, promise: Promise.resolve(decision), atMs: nowMs }
+    refusal.answer = { decision, promise: Promise.resolve(decision), tick }
   }
 
   /** Whether the next refusal blocks the key. It must reach the store: it is the one that all instances then see. */
