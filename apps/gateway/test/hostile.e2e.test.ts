@@ -204,6 +204,21 @@ test('deep and wide JSON is refused quickly, and the socket goes on', async () =
   expect(await deep.next('Pong')).toMatchObject({ id: 'w' })
 })
 
+test('half a surrogate pair in a name or an id is refused as such, and is no failure of ours', async () => {
+  await using player = await connectPlayer(gateway.wsUrl, 'host-half')
+  const frames = [
+    String.raw`{"type":"LeaveTable","tableId":"t","id":"a\ud800"}`,
+    String.raw`{"type":"ChatSend","tableId":"t\ud800","message":"x"}`,
+    String.raw`{"type":"SubscribeChat","tableId":"t\udfff"}`,
+  ]
+  for (const frame of frames) {
+    player.socket.send(frame)
+    expect(await player.next('Error')).toMatchObject({ code: 'invalid_message', retryable: false })
+  }
+  expect(await player.ask({ type: 'Ping' })).toMatchObject({ type: 'Pong' })
+  expect(gateway.process.lines.filter(({ msg }) => msg === 'message_failed')).toEqual([])
+})
+
 test('sockets of one address are capped: the next one gets 503 with a time, and a place is free again after a close', async () => {
   const open: Player[] = []
   let refused: unknown

@@ -3,8 +3,15 @@ import { playerActions, type ClientMessage, type ClientMessageType } from './cli
 import { limits } from './limits.ts'
 import type { Position } from './position.ts'
 
-const name = z.string().min(1).max(limits.maxNameLength)
-const id = z.string().min(1).max(limits.maxIdLength).exactOptional()
+/** As I-JSON asks (RFC 7493, 2.1): half a surrogate pair is in no backend's name and in no key. */
+const text = (maxLength: number) =>
+  z
+    .string()
+    .min(1)
+    .max(maxLength)
+    .refine((value) => value.isWellFormed(), 'not well-formed Unicode')
+const name = text(limits.maxNameLength)
+const id = text(limits.maxIdLength).exactOptional()
 
 /** A position as a client states it. */
 export const positionSchema: z.ZodType<Position> = z.object({
@@ -30,7 +37,7 @@ const since = positionSchema.exactOptional()
 const userIds = z.array(name).min(1).max(limits.maxPresenceUsers)
 
 const resume = z
-  .record(z.string().min(1).max(limits.maxChannelLength), positionSchema)
+  .record(text(limits.maxChannelLength), positionSchema)
   .refine((channels) => Object.keys(channels).length <= limits.maxResumeChannels, 'too many channels')
 
 /** A schema for each client message, by its `type`. */
