@@ -3,13 +3,16 @@ import { playerActions, type ClientMessage, type ClientMessageType } from './cli
 import { limits } from './limits.ts'
 import type { Position } from './position.ts'
 
+// With the `u` flag a whole pair is one code point; what is left of this category is a half.
+const halfPair = /\p{Surrogate}/u
+
 /** As I-JSON asks (RFC 7493, 2.1): half a surrogate pair is in no backend's name and in no key. */
 const text = (maxLength: number) =>
   z
     .string()
     .min(1)
     .max(maxLength)
-    .refine((value) => value.isWellFormed(), 'not well-formed Unicode')
+    .refine((value) => !halfPair.test(value), 'not well-formed Unicode')
 const name = text(limits.maxNameLength)
 const id = text(limits.maxIdLength).exactOptional()
 
