@@ -106,7 +106,7 @@ test.each(stacks)(
         expect(services, `${name} depends on`).toHaveProperty(other)
       for (const volume of each.volumes ?? []) {
         const [from = ''] = volume.split(':')
-        if (from.startsWith('./')) expect(existsSync(join(docker, from)), `${name}: ${from}`).toBe(true)
+        if (from.startsWith('.')) expect(existsSync(join(docker, from)), `${name}: ${from}`).toBe(true)
         else if (!from.startsWith('/')) expect(volumes, name).toHaveProperty(from)
       }
       if (each.build) {

@@ -210,11 +210,17 @@ test('what existing dashboards ask for is there', () => {
     expect(labelsOf('gateway_http_request_duration_seconds_bucket')).toContain(label)
 })
 
-test('every alert has its section in the runbook, and every section its alert', () => {
+test('every alert has its section in the runbook, every section its alert, and the links can be opened', () => {
   const headings = [...read('docs/runbook.md').matchAll(/^## (Gateway\w+)$/gm)].map(([, name = '']) => name)
   expect(headings.sort()).toEqual(alerts.map(({ alert }) => alert).sort())
   for (const { alert, annotations } of alerts)
-    expect(annotations.runbook_url).toBe(`docs/runbook.md#${alert.toLowerCase()}`)
+    expect(annotations.runbook_url).toBe(`{{ $externalLabels.runbook }}#${alert.toLowerCase()}`)
+  // The label has its value from the environment, which compose sets to the copy that Prometheus serves.
+  expect(read('docker/prometheus/prometheus.yml')).toContain("external_labels: { runbook: '${RUNBOOK_URL}' }")
+  const compose = read('docker/compose.observability.yaml')
+  expect(compose).toContain('${RUNBOOK_URL:-http://localhost:9090/user/runbook.txt}')
+  expect(compose).toContain('- --web.user-assets=/etc/prometheus/user')
+  expect(compose).toContain('- ../docs/runbook.md:/etc/prometheus/user/runbook.txt:ro')
 })
 
 const run = promisify(execFile)
