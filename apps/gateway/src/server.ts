@@ -66,6 +66,7 @@ import { createPresenceHandlers } from './ws/handlers/presence.ts'
 import { createTableHandlers } from './ws/handlers/table.ts'
 import { createTypingHandlers } from './ws/handlers/typing.ts'
 import { createRestore } from './ws/restore.ts'
+import { isUndecided } from './ws/session.ts'
 import { createStandingChannels } from './ws/standing-channels.ts'
 import { createSilence } from './ws/silence.ts'
 import { createSockets, type SocketLife } from './ws/sockets.ts'
@@ -74,9 +75,7 @@ import { createSockets, type SocketLife } from './ws/sockets.ts'
 const requestConnections = 10_000
 
 /** Refusals of a socket that count as failed logins of its address: the token's fault, not ours, and not silence. */
-const failedLogins: ReadonlySet<string> = new Set(
-  tokenRefusals.filter((reason) => !reason.endsWith('_unavailable')),
-)
+const failedLogins: ReadonlySet<string> = new Set(tokenRefusals.filter((reason) => !isUndecided(reason)))
 
 /** Channels of one socket: the lobby, tables with their chats, and people. */
 const maxChannelsPerConnection = 500

@@ -3,14 +3,17 @@
  * features, and every message that comes has to pass that client's strict schema. Also the paths that the mission names.
  */
 import { once } from 'node:events'
-import { connectWs, freePort, type TestMessage, type TestWsClient } from '@gw/testing'
+import { createServer } from 'node:http'
+import { connectWs, freePort, signToken, type TestMessage, type TestWsClient } from '@gw/testing'
 import { parseServerMessage } from '@gw/protocol/schemas'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { listening } from './harness/listening.ts'
 import {
   backendsOf,
   type Demo,
   type GatewayProcess,
+  secret,
   startDemo,
   startGateway,
   tokenOf,
@@ -89,6 +92,12 @@ async function createTable(userId: string): Promise<string> {
   const body = { name: `Table of ${userId}`, config: { smallBlind: 5, bigBlind: 10, startingStack: 200 } }
   const response = await gateway.fetch('/api/tables', { userId, method: 'POST', body })
   return created.parse(await response.json()).table_id
+}
+
+async function deposit(userId: string, amount: number): Promise<void> {
+  const wish = { userId, method: 'POST', body: { amount, source: 'BONUS' } }
+  const headers = { 'idempotency-key': `contract-${userId}` }
+  expect((await gateway.fetch(`/api/accounts/${userId}/deposit`, { ...wish, headers })).status).toBe(200)
 }
 
 async function join(userId: string, tableId: string, seatId: number): Promise<void> {
@@ -175,6 +184,24 @@ describe('§2.1 connection', () => {
     expect(await socket.closed).toEqual({ code: 1008, reason })
   })
 
+  test('auth and close codes: no Authenticate within 5 s closes with 1008, whatever else was sent', async () => {
+    const [silent, chatty] = [await open(), await open()]
+    chatty.send({ type: 'SubscribeTable', tableId: 'none' })
+    for (const socket of [silent, chatty])
+      expect(await socket.closed).toEqual({ code: 1008, reason: 'Authentication required' })
+  })
+
+  test('close codes: 1011 when the identity provider is away or silent, not the 1008 that asks for another token', async () => {
+    await using silent = await listening(createServer())
+    for (const port of [await freePort(), silent.port]) {
+      await using alone = await startGateway({ KEYCLOAK_URL: `http://127.0.0.1:${port}` })
+      const socket = await open(alone.wsUrl)
+      const token = signToken({ sub: 'c21-keys' }, secret, { keyid: 'of-the-provider' })
+      socket.send({ type: 'Authenticate', token })
+      expect(await socket.closed).toEqual({ code: 1011, reason: 'Authentication unavailable' })
+    }
+  })
+
   test('query token, where it is enabled: a good one skips the first frame, a bad one closes 1008, none: the first frame', async () => {
     const good = await open(`${gateway.wsUrl}?token=${tokenOf('c21-query')}`)
     expect(await good.next('Welcome')).toMatchObject({ userId: 'c21-query' })
@@ -254,14 +281,7 @@ describe('§2.2 client to server', () => {
     await socket.next('TableSnapshot')
     socket.send({ type: 'JoinSeat', tableId, seatId: 2 })
     expect(await socket.next('Error')).toMatchObject({ message: 'ACCOUNT_NOT_FOUND' })
-    const gift = { amount: 1000, source: 'BONUS' }
-    const headers = { 'idempotency-key': 'c22-join' }
-    await gateway.fetch('/api/accounts/c22-join/deposit', {
-      userId: 'c22-join',
-      method: 'POST',
-      body: gift,
-      headers,
-    })
+    await deposit('c22-join', 1000)
     socket.send({ type: 'JoinSeat', tableId, seatId: 2, buyInAmount: 0 })
     const seated = await socket.next(
       (message) =>
@@ -271,6 +291,45 @@ describe('§2.2 client to server', () => {
     expect(stateOf(seated).seats[2]).toMatchObject({ stack: 200 })
     socket.send({ type: 'JoinSeat', tableId, seatId: 3, buyInAmount: '50' })
     expect(await socket.next('Error')).toMatchObject({ message: 'ALREADY_SEATED' })
+  })
+
+  test('JoinSeat: Error with each word that Game has for a refusal', async () => {
+    const tableId = await createTable('c22-words')
+    const socket = await login('c22-words')
+    const wordAt = async (seat: object): Promise<unknown> => {
+      socket.send({ type: 'JoinSeat', tableId, seatId: 1, ...seat })
+      return (await socket.next('Error'))['message']
+    }
+    await deposit('c22-words', 1000)
+    await join('c22-first', tableId, 0)
+    expect(await wordAt({ seatId: 0 })).toBe('SEAT_NOT_AVAILABLE')
+    expect(await wordAt({ tableId: 'none' })).toBe('TABLE_NOT_FOUND')
+    expect(await wordAt({ buyInAmount: 1001 })).toBe('INSUFFICIENT_BALANCE')
+    const failing = { service: 'balance', kind: 'error', count: 1 } as const
+    await demo.fault({ ...failing, method: 'ReserveForBuyIn' })
+    expect(await wordAt({})).toBe('INTERNAL')
+    await demo.fault({ ...failing, method: 'CommitReservation' })
+    expect(await wordAt({})).toBe('COMMIT_FAILED')
+  })
+
+  test('JoinSeat: Error TABLE_LOST when the table is deleted while the chips are on their way', async () => {
+    const tableId = await createTable('c22-lost')
+    const socket = await login('c22-lost')
+    await deposit('c22-lost', 1000)
+    socket.send({ type: 'SubscribeTable', tableId })
+    await demo.fault({ service: 'balance', method: 'ReserveForBuyIn', kind: 'hang', count: 1 })
+    socket.send({ type: 'JoinSeat', tableId, seatId: 1 })
+    await socket.next((message) => isSnapshot(message) && stateOf(message).seats[1]?.userId === 'c22-lost')
+    await gateway.fetch(`/api/tables/${tableId}`, { userId: 'c22-lost', method: 'DELETE' })
+    expect(await socket.next('Error')).toMatchObject({ message: 'TABLE_LOST' })
+  })
+
+  test('JoinSeat: Error `Internal error` when the RPC fails', async () => {
+    const tableId = await createTable('c22-fails')
+    const socket = await login('c22-fails')
+    await demo.fault({ service: 'game', method: 'JoinSeat', kind: 'error', code: 'INTERNAL', count: 1 })
+    socket.send({ type: 'JoinSeat', tableId, seatId: 1 })
+    expect(await socket.next('Error')).toMatchObject({ code: 'internal', message: 'Internal error' })
   })
 
   test('LeaveTable: no reply, also where nobody sits', async () => {
@@ -379,6 +438,25 @@ describe('§2.3 server to client', () => {
       accepted: false,
       reason,
     })
+  })
+
+  test.each([
+    ['ILLEGAL_ACTION', { action: 'Check' }],
+    ['INVALID_AMOUNT', { action: 'Raise', amount: 0 }],
+    ['AMOUNT_TOO_SMALL', { action: 'Raise', amount: 11 }],
+    ['AMOUNT_TOO_LARGE', { action: 'Raise', amount: 201 }],
+  ])('ActionResult: %s, to who has the turn', async (reason, action) => {
+    const { tableId, actor } = await playing(`c23-${reason}`)
+    actor.send({ type: 'Action', tableId, ...action })
+    expect(await actor.next('ActionResult')).toMatchObject({ tableId, accepted: false, reason })
+  })
+
+  test('ActionResult: SEAT_INACTIVE, to who sits but came after the deal', async () => {
+    const { tableId } = await playing('c23-late')
+    await join('c23-late-c', tableId, 2)
+    const socket = await login('c23-late-c')
+    socket.send({ type: 'Action', tableId, action: 'Fold' })
+    expect(await socket.next('ActionResult')).toMatchObject({ accepted: false, reason: 'SEAT_INACTIVE' })
   })
 
   test('ActionResult: TABLE_NOT_FOUND, NO_HAND_IN_PROGRESS, PLAYER_NOT_AT_TABLE; internal_error and unavailable when Game fails', async () => {

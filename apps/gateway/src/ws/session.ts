@@ -2,13 +2,13 @@
  * The protocol of one socket, from the first frame to the close.
  *
  *   waiting ──Authenticate──▶ verifying ──good──▶ ready ──▶ closed
- *      │ hold other frames        └──bad──▶ close 1008
- *      └─ deadline ──▶ close 1008
+ *      │ hold other frames        │ └──bad──▶ close 1008
+ *      └─ deadline ──▶ close 1008 └─ deadline, or no keys to tell ──▶ close 1011
  *
  * Frames reach it strictly in order, one at a time (the Connection's queue), so frames right behind Authenticate wait by
  * themselves; frames before it are held here, bounded, and played after Welcome.
  */
-import type { Identity, TokenVerifier } from '@gw/auth'
+import type { Identity, TokenRefusal, TokenVerifier, VerifyResult } from '@gw/auth'
 import { type Connection, encodeFrame, type Frame, type SendResult } from '@gw/connections'
 import {
   type Authenticate,
@@ -97,6 +97,15 @@ export interface Session {
   end(): ClientSession | undefined
 }
 
+/** Whether the token is good could not be found out: the same one may be taken a moment later. */
+export function isUndecided(refusal: TokenRefusal): boolean {
+  return refusal.endsWith('_unavailable')
+}
+
+function denial(result: VerifyResult): GatewayError {
+  return new GatewayError(!result.ok && isUndecided(result.code) ? 'unavailable' : 'auth_denied')
+}
+
 function parseJson(data: Buffer): unknown {
   try {
     return JSON.parse(data.toString())
@@ -115,7 +124,10 @@ export function createSession(options: SessionOptions): Session {
   let mayState = false
   let handled = 0
   let stopWatchingToken = (): void => {}
-  const deadline = setTimeout(() => close('auth_required', 'deadline'), options.authTimeoutMs)
+  const deadline = setTimeout(
+    () => close(phase === 'verifying' ? 'auth_unavailable' : 'auth_required', 'deadline'),
+    options.authTimeoutMs,
+  )
 
   function close(name: CloseName, why: string): void {
     if (phase === 'closed') return
@@ -175,7 +187,7 @@ export function createSession(options: SessionOptions): Session {
   async function enter(token: string, asked: Authenticate | undefined): Promise<void> {
     const result = await verifier.verifyToken(token)
     if (phase !== 'verifying') return
-    if (!result.ok) return close('auth_refused', result.code)
+    if (!result.ok) return close(isUndecided(result.code) ? 'auth_unavailable' : 'auth_refused', result.code)
     const features = grant(asked?.features)
     session = createClientSession(result.identity, features)
     const refusal = options.admit(session)
@@ -213,7 +225,7 @@ export function createSession(options: SessionOptions): Session {
     const result = await verifier.verifyToken(asked.token)
     if (!result.ok || result.identity.subject !== current.userId) {
       if (asked.features === undefined) return 'answered'
-      throw new GatewayError('auth_denied')
+      throw denial(result)
     }
     mayState = false
     const next = { ...current, identity: result.identity, features: grant(asked.features) }
@@ -230,7 +242,7 @@ export function createSession(options: SessionOptions): Session {
     const result = await verifier.verifyToken(token)
     if (!result.ok || result.identity.subject !== current.userId) {
       if (current.features.size === 0) return 'answered'
-      throw new GatewayError('auth_denied')
+      throw denial(result)
     }
     const { identity } = result
     session = { ...current, identity }
