@@ -1,4 +1,4 @@
-/** One side of `observability.ts`: a gateway as `main.ts` makes it, or one that logs, counts and traces nothing. */
+/** One side of `observability.ts`: a gateway made as `run-gateway.ts` makes it. Metrics have no switch: without `metrics` they are empty. */
 import { createLogger } from '@gw/observability/logger'
 import { createMetrics, type Metrics } from '@gw/observability/metrics'
 import { startTracing } from '@gw/observability/tracing'
@@ -6,7 +6,7 @@ import { loadConfig } from '../src/config.ts'
 import { tracingOptionsOf } from '../src/observe/tracing-options.ts'
 import { createGateway } from '../src/server.ts'
 
-const isOn = process.argv[2] === 'on'
+const hasMetrics = process.argv.includes('metrics')
 const nothing = (): void => {}
 const noSeries = { inc: nothing, dec: nothing, set: nothing, observe: nothing, remove: nothing }
 
@@ -15,23 +15,29 @@ function silenced(metrics: Metrics): Metrics {
   return Object.fromEntries(
     Object.entries(metrics).map(([name, part]) => [
       name,
-      typeof part === 'object' && 'inc' in part ? noSeries : 'observe' in part ? noSeries : part,
+      typeof part === 'object' && ('inc' in part || 'observe' in part) ? noSeries : part,
     ]),
   ) as unknown as Metrics
 }
 
-const config = loadConfig({ ...process.env, ...(!isOn && { LOG_LEVEL: 'error', LOG_MESSAGE_SAMPLE: '0' }) })
-const names = { service: 'gateway', instanceId: 'bench' }
+const config = loadConfig(process.env)
+const names = { service: 'gateway', instanceId: 'bench', redact: { fields: ['card', 'cards'] } }
 const logger = createLogger({ ...names, level: config.LOG_LEVEL })
-const metrics = createMetrics({ defaultMetrics: isOn })
+const metrics = createMetrics({ defaultMetrics: hasMetrics, logLinesDropped: logger.dropped })
 const version = '0.0.0'
-if (isOn) startTracing({ ...tracingOptionsOf(config), serviceVersion: version, instanceId: 'bench' })
+startTracing({
+  ...tracingOptionsOf(config),
+  serviceVersion: version,
+  instanceId: 'bench',
+  redact: names.redact,
+  onDrop: ({ reason, count }) => metrics.spansDropped.inc({ reason }, count),
+})
 const gateway = createGateway({
   config,
   instanceId: 'bench',
   logger,
-  audit: createLogger({ ...names, level: 'error' }),
-  metrics: isOn ? metrics : silenced(metrics),
+  audit: createLogger(names),
+  metrics: hasMetrics ? metrics : silenced(metrics),
   hasMetricsPort: true,
   version,
 })

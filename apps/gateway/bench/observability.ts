@@ -1,33 +1,56 @@
 /**
  * What logs, metrics and traces cost the gateway: CPU time for each delivery of a fan-out and for each proxied request, with
- * everything on at its defaults and with everything off, in turns within one run.
- * Run: node --conditions=@gw/source bench/observability.ts
+ * everything off, with each alone, and with everything on at its defaults. The sides take turns of half a second, so that
+ * each round of turns sees the same machine; `off again` is a second `off` and shows what is noise.
+ *
+ *   node --conditions=@gw/source bench/observability.ts [rounds] [side ...]      default: 10 rounds, all sides
+ *
+ * Off is what an operator can set: `LOG_LEVEL=error`, `OTEL_SDK_DISABLED=true`; metrics, which have no switch, become empty
+ * objects. With `PROFILE=folder` each gateway leaves a CPU profile there.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
-import { credentials } from '@grpc/grpc-js'
+import { create, toBinary } from '@bufbuild/protobuf'
+import { credentials, Server, ServerCredentials } from '@grpc/grpc-js'
 import { signToken, startOtlpSink } from '@gw/testing'
 import { Agent, request } from 'undici'
 import { WebSocket } from 'ws'
 import { z } from 'zod'
+import { PublishEventResponseSchema } from '../src/grpc/gen/event/event_pb.ts'
 import { PublisherService } from '../src/grpc/gen/gateway/v1/publisher_pb.ts'
 import { createServiceClient } from '../src/grpc/service-client.ts'
 
 const secret = 'only-for-the-bench-0123456789-abcdefghijk'
-const [sockets, messages, requests, atOnce, rounds] = [50, 600, 800, 16, 5]
+const [sockets, messages, requests, atOnce, warmUps] = [100, 400, 1000, 16, 3]
 const ports = z.object({ port: z.int(), internalPort: z.int() })
 const usage = z.object({ cpuMicroseconds: z.number() })
 
+const noTraces = { OTEL_SDK_DISABLED: 'true' }
+const noLogs = { LOG_LEVEL: 'error', LOG_MESSAGE_SAMPLE: '0' }
+const allOff = { hasMetrics: false, env: { ...noLogs, ...noTraces } }
+const setups: Readonly<Record<string, { hasMetrics: boolean; env: Readonly<Record<string, string>> }>> = {
+  off: allOff,
+  'off again': allOff,
+  logs: { hasMetrics: false, env: noTraces },
+  metrics: { ...allOff, hasMetrics: true },
+  traces: { hasMetrics: false, env: noLogs },
+  on: { hasMetrics: true, env: {} },
+}
+const [givenRounds = '10', ...givenSides] = process.argv.slice(2)
+const rounds = Number(givenRounds)
+const sideNames = givenSides.length === 0 ? Object.keys(setups) : givenSides
+
 interface Side {
-  readonly name: 'on' | 'off'
+  readonly name: string
   readonly child: ChildProcess
   readonly url: string
   readonly publish: (at: number) => Promise<unknown>
   readonly clients: readonly WebSocket[]
-  readonly results: { readonly fanOut: number[]; readonly proxy: number[] }
+  /** CPU microseconds for one, a figure for each round. */
+  readonly results: { delivery: number[]; 'proxied request': number[] }
 }
 
 const token = (user: string): string => signToken({ sub: user }, secret)
@@ -40,10 +63,17 @@ async function connect(url: string, user: string): Promise<WebSocket> {
   return socket
 }
 
-async function start(name: 'on' | 'off', env: Readonly<Record<string, string>>): Promise<Side> {
-  const child = fork(join(import.meta.dirname, 'gateway-host.ts'), [name], {
-    execArgv: ['--conditions=@gw/source'],
-    env: { PATH: process.env['PATH'] ?? '', ...env },
+async function start(name: string, env: Readonly<Record<string, string>>): Promise<Side> {
+  const { hasMetrics, env: own } = setups[name] ?? allOff
+  const folder = process.env['PROFILE']
+  const child = fork(join(import.meta.dirname, 'gateway-host.ts'), hasMetrics ? ['metrics'] : [], {
+    execArgv: [
+      '--conditions=@gw/source',
+      ...(folder === undefined
+        ? []
+        : ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${name}.cpuprofile`]),
+    ],
+    env: { PATH: process.env['PATH'] ?? '', ...env, ...own },
     // Somebody reads the log, as a shipper does.
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   })
@@ -74,7 +104,7 @@ async function start(name: 'on' | 'off', env: Readonly<Record<string, string>>):
         channel: 'all',
         payloadJson: new TextEncoder().encode(JSON.stringify({ ...payload, at })),
       }),
-    results: { fanOut: [], proxy: [] },
+    results: { delivery: [], 'proxied request': [] },
   }
 }
 
@@ -87,10 +117,16 @@ async function pump(count: number, work: (at: number) => Promise<unknown>): Prom
   await Promise.all(Array.from({ length: atOnce }, one))
 }
 
-async function cpuOf(child: ChildProcess): Promise<number> {
-  child.send('cpu')
-  const [answer]: unknown[] = await once(child, 'message')
-  return usage.parse(answer).cpuMicroseconds
+/** The CPU time that `child` spends on `work`. */
+async function cpuOf(child: ChildProcess, work: () => Promise<void>): Promise<number> {
+  const now = async (): Promise<number> => {
+    child.send('cpu')
+    const [answer]: unknown[] = await once(child, 'message')
+    return usage.parse(answer).cpuMicroseconds
+  }
+  const before = await now()
+  await work()
+  return (await now()) - before
 }
 
 async function fanOut({ child, clients, publish, results }: Side): Promise<void> {
@@ -100,33 +136,71 @@ async function fanOut({ child, clients, publish, results }: Side): Promise<void>
     if (data.includes('"Notice"') && --left === 0) all.resolve()
   }
   for (const client of clients) client.on('message', onMessage)
-  const before = await cpuOf(child)
-  await pump(messages, publish)
-  await all.promise
-  results.fanOut.push(((await cpuOf(child)) - before) / (sockets * messages))
+  const spent = await cpuOf(child, async () => {
+    await pump(messages, publish)
+    await all.promise
+  })
+  results.delivery.push(spent / (sockets * messages))
   for (const client of clients) client.off('message', onMessage)
 }
 
 const agent = new Agent({ connections: atOnce })
+const headers = { authorization: `Bearer ${token('user-0')}` }
 
 async function proxy({ child, url, results }: Side): Promise<void> {
-  const headers = { authorization: `Bearer ${token('user-0')}` }
-  const before = await cpuOf(child)
-  await pump(requests, async () => {
-    const { statusCode, body } = await request(`${url}/api/accounts/user-0/balance`, {
-      headers,
-      dispatcher: agent,
-    })
-    await body.text()
-    if (statusCode !== 200) throw new Error(`the proxy answered ${statusCode}`)
-  })
-  results.proxy.push(((await cpuOf(child)) - before) / requests)
+  const spent = await cpuOf(child, () =>
+    pump(requests, async () => {
+      const { statusCode, body } = await request(`${url}/api/accounts/user-0/balance`, {
+        headers,
+        dispatcher: agent,
+      })
+      await body.text()
+      if (statusCode !== 200) throw new Error(`the proxy answered ${statusCode}`)
+    }),
+  )
+  results['proxied request'].push(spent / requests)
 }
 
 function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 }
 
+/** The median, with the lowest and the highest. */
+function spread(values: readonly number[], digits: number): string {
+  const [low, middle, high] = [Math.min(...values), median(values), Math.max(...values)]
+  return `${middle.toFixed(digits)} (${low.toFixed(digits)} to ${high.toFixed(digits)})`
+}
+
+/** Takes all session events, or the gateways would spend the run on trying again. */
+async function startEventService(): Promise<{ readonly port: number; readonly stop: () => void }> {
+  const bytes = (value: Buffer): Buffer => value
+  const server = new Server()
+  const answer = Buffer.from(
+    toBinary(PublishEventResponseSchema, create(PublishEventResponseSchema, { success: true })),
+  )
+  server.addService(
+    {
+      publishEvent: {
+        path: '/event.EventService/PublishEvent',
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: bytes,
+        requestDeserialize: bytes,
+        responseSerialize: bytes,
+        responseDeserialize: bytes,
+      },
+    },
+    { publishEvent: (_call: unknown, done: (error: null, value: Buffer) => void) => done(null, answer) },
+  )
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    )
+  })
+  return { port, stop: () => server.forceShutdown() }
+}
+
+const event = await startEventService()
 const balance = createServer((_request, response) => {
   response.setHeader('content-type', 'application/json')
   response.end(JSON.stringify({ accountId: 'user-0', balance: 1000, history: 'x'.repeat(900) }))
@@ -144,36 +218,55 @@ const env = {
   JWT_HS256_SECRET: secret,
   HTTP_RATE_LIMIT_MAX: '10000000',
   BALANCE_SERVICE_HTTP_URL: `127.0.0.1:${typeof address === 'object' ? address?.port : 0}`,
+  EVENT_SERVICE_URL: `127.0.0.1:${event.port}`,
   OTEL_EXPORTER_OTLP_ENDPOINT: sink.endpoint,
 }
-const sides = [await start('off', env), await start('on', env)]
-for (let round = 0; round < rounds; round++)
+const sides: Side[] = []
+for (const name of sideNames) sides.push(await start(name, env))
+const startedAt = performance.now()
+for (let round = 0; round < warmUps + rounds; round++)
   for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
-    await fanOut(side)
     await proxy(side)
+    await fanOut(side)
   }
 console.log(
-  `Node ${process.version}, ${cpus()[0]?.model}, ${cpus().length} cores; ${sockets} sockets, ${messages} messages, ${requests} requests a round, ${rounds - 1} rounds after one to warm up`,
+  `Node ${process.version}, ${cpus()[0]?.model}, ${cpus().length} cores; ${sockets} sockets, ${messages} messages and ${requests} requests a turn, ` +
+    `${rounds} rounds after ${warmUps} to warm up, ${Math.round((performance.now() - startedAt) / 1000)} s`,
 )
-console.table(
-  (['fanOut', 'proxy'] as const).map((what) => {
-    const [off, on] = sides.map(({ results }) => results[what].slice(1))
-    if (!off || !on) throw new Error('no results')
-    const spread = (values: readonly number[]): string =>
-      `${median(values).toFixed(3)} (${Math.min(...values).toFixed(3)} to ${Math.max(...values).toFixed(3)})`
-    return {
-      'CPU µs for each': what === 'fanOut' ? 'delivery' : 'proxied request',
-      'all off': spread(off),
-      'all on': spread(on),
-      more: `${((median(on) / median(off) - 1) * 100).toFixed(1)} %`,
-    }
-  }),
-)
+for (const what of ['delivery', 'proxied request'] as const) {
+  const of = (side: Side | undefined): readonly number[] => side?.results[what].slice(warmUps) ?? []
+  const [off, ...others] = sides.map((side) => ({ name: side.name, values: of(side) }))
+  const base = off?.values ?? []
+  console.log(
+    `\nCPU µs for one ${what}: median (lowest to highest), and what it is above \`${off?.name}\` of its round`,
+  )
+  console.table(
+    Object.fromEntries([
+      [off?.name, { µs: spread(base, 2) }],
+      ...others.map(({ name, values }) => [
+        name,
+        {
+          µs: spread(values, 2),
+          'more µs': spread(
+            values.map((value, at) => value - (base[at] ?? Number.NaN)),
+            2,
+          ),
+          'more %': spread(
+            values.map((value, at) => (value / (base[at] ?? Number.NaN) - 1) * 100),
+            1,
+          ),
+        },
+      ]),
+    ]),
+  )
+}
 for (const { child, clients } of sides) {
   for (const client of clients) client.terminate()
   child.disconnect()
 }
+await Promise.all(sides.map(({ child }) => once(child, 'exit')))
 balance.close()
+event.stop()
 await agent.close()
 await sink[Symbol.asyncDispose]()
 process.exit(0)

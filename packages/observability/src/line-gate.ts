@@ -1,31 +1,44 @@
-import { Writable } from 'node:stream'
-
 /** What a log line can be written to: `process.stdout` or any writable stream. */
 export type LineTarget = Pick<NodeJS.WritableStream, 'write' | 'on' | 'removeListener'>
 
+/** Options of `LineGate`. */
+export interface LineGateOptions {
+  readonly target: LineTarget
+  readonly maxBufferedBytes: number
+  /** Write the lines of one turn of the event loop together, at its end or when the process exits. */
+  readonly joinLines: boolean
+}
+
+/** More is written before the turn is over. */
+const maxJoinedBytes = 65_536
+
 /**
- * The end of winston's pipe. It passes lines on to the target as long as fewer than `maxBufferedBytes` wait there, and
- * drops and counts the rest: a sink that isn't read can cost log lines, never memory or time. Its own queue is always
- * empty, since every write is acknowledged at once.
+ * Passes lines on to the target as long as fewer than `maxBufferedBytes` wait, and drops and counts the rest: a sink that
+ * isn't read can cost log lines, never memory or time.
  */
-export class LineGate extends Writable {
+export class LineGate {
   readonly #target: LineTarget
   readonly #maxBufferedBytes: number
-  readonly #onTargetError = (): void => {} // Each lost line is counted by its write callback.
-  readonly #onTargetClose = (): void => this.#giveUp()
+  readonly #joinLines: boolean
   readonly #waiting = new Set<() => void>()
+  /** Accepted, and not yet taken by the target. */
   #pendingBytes = 0
   #pendingLines = 0
+  /** Of these, the ones that were not given to the target yet. */
+  #joined = ''
+  #joinedBytes = 0
+  #joinedLines = 0
   #dropped = 0
   #targetClosed = false
 
-  constructor(target: LineTarget, maxBufferedBytes: number) {
-    super({ decodeStrings: false })
+  constructor({ target, maxBufferedBytes, joinLines }: LineGateOptions) {
     this.#target = target
     this.#maxBufferedBytes = maxBufferedBytes
-    // Without a listener a closed stdout (EPIPE) would end the process.
-    target.on('error', this.#onTargetError)
-    target.on('close', this.#onTargetClose)
+    this.#joinLines = joinLines
+    // Without a listener a closed stdout (EPIPE) would end the process. Each lost line is counted by its write callback.
+    target.on('error', () => {})
+    target.on('close', () => this.#giveUp())
+    if (joinLines) process.on('exit', () => this.#writeJoined())
   }
 
   /** Lines dropped since the start. */
@@ -38,8 +51,8 @@ export class LineGate extends Writable {
     return !this.#targetClosed && this.#pendingBytes <= this.#maxBufferedBytes / 2
   }
 
-  override _write(line: string, _encoding: BufferEncoding, acknowledge: () => void): void {
-    acknowledge()
+  /** `line` ends in a line break. One that `isUrgent` takes those before it along at once: the process may be about to end. */
+  write(line: string, isUrgent: boolean): void {
     const bytes = Buffer.byteLength(line)
     if (this.#targetClosed || this.#pendingBytes + bytes > this.#maxBufferedBytes) {
       this.#dropped += 1
@@ -47,11 +60,24 @@ export class LineGate extends Writable {
     }
     this.#pendingBytes += bytes
     this.#pendingLines += 1
-    this.#target.write(line, (error?: Error | null) => {
+    if (this.#joinedLines === 0 && this.#joinLines && !isUrgent) setImmediate(() => this.#writeJoined())
+    this.#joined += line
+    this.#joinedBytes += bytes
+    this.#joinedLines += 1
+    if (!this.#joinLines || isUrgent || this.#joinedBytes > maxJoinedBytes) this.#writeJoined()
+  }
+
+  #writeJoined(): void {
+    if (this.#joinedLines === 0) return
+    const [text, bytes, lines] = [this.#joined, this.#joinedBytes, this.#joinedLines]
+    this.#joined = ''
+    this.#joinedBytes = 0
+    this.#joinedLines = 0
+    this.#target.write(text, (error?: Error | null) => {
       if (this.#targetClosed) return
       this.#pendingBytes -= bytes
-      this.#pendingLines -= 1
-      if (error) this.#dropped += 1
+      this.#pendingLines -= lines
+      if (error) this.#dropped += lines
       if (this.#pendingBytes === 0) this.#resume()
     })
   }
@@ -62,6 +88,9 @@ export class LineGate extends Writable {
     this.#dropped += this.#pendingLines
     this.#pendingBytes = 0
     this.#pendingLines = 0
+    this.#joined = ''
+    this.#joinedBytes = 0
+    this.#joinedLines = 0
     this.#resume()
   }
 
@@ -71,6 +100,7 @@ export class LineGate extends Writable {
 
   /** Resolves true when the target took everything, false when `timeoutMs` passed before. */
   drained(timeoutMs: number): Promise<boolean> {
+    this.#writeJoined()
     if (this.#pendingBytes === 0) return Promise.resolve(true)
     return new Promise((resolve) => {
       const settle = (done: boolean): void => {
@@ -82,11 +112,5 @@ export class LineGate extends Writable {
       const timer = setTimeout(() => settle(false), timeoutMs)
       this.#waiting.add(finished)
     })
-  }
-
-  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#target.removeListener('error', this.#onTargetError)
-    this.#target.removeListener('close', this.#onTargetClose)
-    done(error)
   }
 }

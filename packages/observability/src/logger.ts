@@ -1,8 +1,11 @@
 /** Structured logs: one JSON line per event, on winston. */
 import { isSpanContextValid, trace } from '@opentelemetry/api'
 import winston from 'winston'
+import Transport from 'winston-transport'
 import { currentContext } from './context.ts'
 import { requireOption } from './errors.ts'
+import { createFlatFields } from './flat-fields.ts'
+import { isoTime } from './iso-time.ts'
 import { LineGate, type LineTarget } from './line-gate.ts'
 import { type Plain, toPlain } from './plain.ts'
 import { createRedactor, type RedactOptions } from './redact.ts'
@@ -49,7 +52,10 @@ export interface LoggerOptions {
   readonly instanceId: string
   /** Default `info`. */
   readonly level?: LogLevel
-  /** Default `process.stdout`. Not closed by the logger. */
+  /**
+   * Default `process.stdout`, to which the lines of one turn of the event loop go in one write; `warn` and `error` go at
+   * once, with all before them. Any other stream gets each line at once. Not closed by the logger.
+   */
   readonly stream?: LineTarget
   /** Added to the built-in rules. */
   readonly redact?: RedactOptions
@@ -73,29 +79,45 @@ export function createLogger(options: LoggerOptions): Logger {
   requireOption(logLevels.includes(level), `level must be one of ${logLevels.join(', ')}`)
   requireOption(maxBufferedBytes > 0, 'maxBufferedBytes must be above 0')
   const redactor = createRedactor(options.redact)
-  const gate = new LineGate(options.stream ?? process.stdout, maxBufferedBytes)
+  const { stream: target = process.stdout } = options
+  const gate = new LineGate({ target, maxBufferedBytes, joinLines: target === process.stdout })
   const root = winston.createLogger({
     level,
     levels: Object.fromEntries(logLevels.map((name, rank) => [name, rank])),
+    // The line is finished when winston gets it: nothing is left to format.
     format: winston.format((info) => info)(),
-    transports: [new winston.transports.Stream({ stream: gate, eol: '\n' })],
+    transports: [
+      new Transport({
+        log: (info: { level: string; [lineSymbol]: string }, next: () => void) => {
+          gate.write(`${info[lineSymbol]}\n`, info.level === 'error' || info.level === 'warn')
+          next()
+        },
+      }),
+    ],
   })
+  const flatFields = createFlatFields(redactor, reserved)
+  const timeText = isoTime()
+  const origin = `"service":${JSON.stringify(service)},"instanceId":${JSON.stringify(instanceId)}`
   let reported = 0
 
-  const line = (name: LogLevel, msg: string, fields: { [key: string]: Plain }): string => {
-    const head = { level: name, time: new Date(now()).toISOString(), msg, service, instanceId }
-    const text = JSON.stringify({ ...head, ...fields })
-    return text.length <= maxLineLength ? text : JSON.stringify({ ...head, truncated: true })
-  }
-  const put = (name: LogLevel, msg: string, fields: { [key: string]: Plain }): void => {
-    root.log({ level: name, message: msg, [lineSymbol]: line(name, redactor.text(msg), fields) })
+  const fieldsText = (fields: LogContext): string =>
+    flatFields(fields) ?? membersText(renameReserved(toPlain(fields, redactor)))
+  const put = (name: LogLevel, msg: string, fields: string): void => {
+    const message = JSON.stringify(redactor.text(msg))
+    const head = `{"level":"${name}","time":"${timeText(now())}","msg":${message},${origin}`
+    const isWhole = head.length + fields.length < maxLineLength
+    root.log({
+      level: name,
+      message: msg,
+      [lineSymbol]: `${head}${isWhole ? fields : ',"truncated":true'}}`,
+    })
   }
   // Says how many lines are missing, as the first line after the gap.
   const reportDrops = (): void => {
     const count = gate.dropped - reported
     if (count === 0 || !gate.flowing) return
     reported = gate.dropped
-    put('warn', 'log_lines_dropped', { count })
+    put('warn', 'log_lines_dropped', `,"count":${count}`)
   }
 
   const make = (bound: LogContext): Logger => {
@@ -103,7 +125,7 @@ export function createLogger(options: LoggerOptions): Logger {
       if (!root.isLevelEnabled(name)) return
       reportDrops()
       const { traceparent: _, ...ids } = currentContext() ?? {}
-      put(name, msg, renameReserved(toPlain({ ...ids, ...spanIds(), ...bound, ...context }, redactor)))
+      put(name, msg, fieldsText({ ...ids, ...spanIds(), ...bound, ...context }))
     }
     return {
       error: (msg, context) => write('error', msg, context),
@@ -133,6 +155,12 @@ export function parseLevel(value: string): LogLevel {
 function spanIds(): { traceId?: string; spanId?: string } {
   const span = trace.getActiveSpan()?.spanContext()
   return span && isSpanContextValid(span) ? { traceId: span.traceId, spanId: span.spanId } : {}
+}
+
+/** The members of `fields` in JSON, each with its comma before it. */
+function membersText(fields: { [key: string]: Plain }): string {
+  const text = JSON.stringify(fields).slice(1, -1)
+  return text === '' ? '' : `,${text}`
 }
 
 /** A context field never replaces a standard one: Loki's labels and the time order depend on them. */

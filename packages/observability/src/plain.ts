@@ -7,7 +7,8 @@ import { mask, type Redactor } from './redact.ts'
 export type Plain = string | number | boolean | null | Plain[] | { [key: string]: Plain }
 
 const maxDepth = 6
-const maxItems = 100
+/** Of a list or an object; the rest is counted. */
+export const maxItems = 100
 const maxStringLength = 8192
 const maxCauses = 4
 /** Shorter secrets ("ok") are too common to be searched for in the other strings of an event. */
@@ -138,8 +139,12 @@ function safeMessage(name: string, message: string): string {
 }
 
 function text(value: string, walk: Walk): string {
-  const short = value.length > maxStringLength ? `${value.slice(0, maxStringLength)}…` : value
-  return walk.redactor.text(short)
+  return walk.redactor.text(cutText(value))
+}
+
+/** The string, or as much of it as a line takes. */
+export function cutText(value: string): string {
+  return value.length > maxStringLength ? `${value.slice(0, maxStringLength)}…` : value
 }
 
 function collect(value: unknown, walk: Walk): void {

@@ -72,6 +72,61 @@ describe('a sink that is not read', () => {
   })
 })
 
+/** What a process wrote to its stdout until it ended. */
+async function outputOf(program: string): Promise<readonly { readonly msg: string }[]> {
+  const child = spawn(
+    process.execPath,
+    [
+      '--conditions=@gw/source',
+      '--input-type=module',
+      '--eval',
+      `import { createLogger } from '@gw/observability/logger'
+       const logger = createLogger({ service: 'g', instanceId: 'i' })
+       ${program}`,
+    ],
+    { stdio: ['ignore', 'pipe', 'ignore'], cwd: import.meta.dirname },
+  )
+  let text = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    text += chunk.toString()
+  })
+  await once(child, 'close')
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line): { msg: string } => JSON.parse(line))
+}
+
+describe('the lines of one turn, which go to stdout together', () => {
+  it('are one write at the end of the turn', async () => {
+    const lines = await outputOf(`
+      let writes = 0
+      const write = process.stdout.write.bind(process.stdout)
+      process.stdout.write = (...given) => (writes++, write(...given))
+      for (let i = 0; i < 10; i++) logger.info('event')
+      setImmediate(() => setImmediate(() => logger.info('after', { writes })))`)
+    expect(lines).toHaveLength(11)
+    expect(lines.at(-1)).toMatchObject({ msg: 'after', writes: 1 })
+  })
+
+  it.each([
+    ['is told to exit', 'process.exit(0)'],
+    ['dies of an error', "throw new Error('unexpected')"],
+    ['has nothing more to do', ''],
+  ])('are all there when the process %s', async (_how, end) => {
+    const lines = await outputOf(`for (let i = 0; i < 1000; i++) logger.info('event', { i }); ${end}`)
+    expect(lines).toEqual(Array.from({ length: 1000 }, (_, i) => expect.objectContaining({ i })))
+  })
+
+  it('go at once with a warning, which may be the last thing that the process says', async () => {
+    const lines = await outputOf(`
+      logger.info('before')
+      logger.warn('trouble')
+      process.kill(process.pid, 'SIGKILL')`)
+    expect(lines.map(({ msg }) => msg)).toEqual(['before', 'trouble'])
+  })
+})
+
 it('never stalls the process behind an unread stdout pipe', async () => {
   const program = `
     import { createLogger } from '@gw/observability/logger'

@@ -1,6 +1,6 @@
-import { assert, constantFrom, property, string, tuple } from 'fast-check'
+import { array, assert, constantFrom, oneof, property, string, tuple } from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createRedactor } from '../src/redact.ts'
+import { createRedactor, createRules } from '../src/redact.ts'
 import { testLogger } from './lines.ts'
 
 const canary = 'CANARY'
@@ -137,4 +137,23 @@ it('stays fast on strings that are built to be slow', () => {
     const { user, system } = process.cpuUsage(before)
     expect((user + system) / 1000, JSON.stringify(part)).toBeLessThan(100)
   }
+})
+
+it('masks the same with the quick test in front of the rules as without', () => {
+  const [quick, all] = [createRedactor({ fields: ['card'] }), createRules({ fields: ['card'] })]
+  const parts = constantFrom(
+    ...'eyJ ewo ey Bearer bearer BEARER Basic basic // @ : = . \' " token card text abcdefghijklmno'.split(
+      ' ',
+    ),
+    ' ',
+    canary,
+    token,
+  )
+  assert(
+    property(array(oneof(parts, string({ maxLength: 8 })), { maxLength: 12 }), (pieces) => {
+      const value = pieces.join('')
+      expect(quick.text(value)).toBe(all.text(value))
+    }),
+    { numRuns: 2000 },
+  )
 })

@@ -1,0 +1,51 @@
+/** The quick way from fields to JSON: one pass, for events whose fields are all flat and not secret, as nearly all are. */
+import { cutText, maxItems } from './plain.ts'
+import type { Redactor } from './redact.ts'
+
+/** What `fields` are in JSON, `,"name":value` for each; undefined where only `toPlain` can tell. */
+export type FlatFields = (fields: Readonly<Record<string, unknown>>) => string | undefined
+
+const maxKnownNames = 2000
+
+/** Leaves to `toPlain`: values with an inside, sensitive names (their values have to be found elsewhere), `reserved` ones. */
+export function createFlatFields(redactor: Redactor, reserved: ReadonlySet<string>): FlatFields {
+  /** By name: the JSON in front of its value, or undefined for what is left to `toPlain`. */
+  const known = new Map<string, string | undefined>()
+
+  function headOf(name: string): string | undefined {
+    const cached = known.get(name)
+    if (cached !== undefined) return cached
+    if (redactor.isSensitive(name) || reserved.has(name) || name === '__proto__') return undefined
+    const head = `,${JSON.stringify(name)}:`
+    // Names can come from outside (keys of a parsed body): stop caching rather than grow.
+    if (known.size < maxKnownNames) known.set(name, head)
+    return head
+  }
+
+  return (fields) => {
+    const names = Object.keys(fields)
+    if (names.length > maxItems) return undefined
+    let out = ''
+    for (const name of names) {
+      const value = fields[name]
+      if (value === undefined) continue
+      const head = headOf(name)
+      if (head === undefined) return undefined
+      switch (typeof value) {
+        case 'string':
+          out += head + JSON.stringify(redactor.text(cutText(value)))
+          break
+        case 'number':
+          out += head + (Number.isFinite(value) ? String(value) : `"${value}"`)
+          break
+        case 'boolean':
+          out += head + String(value)
+          break
+        default:
+          if (value !== null) return undefined
+          out += `${head}null`
+      }
+    }
+    return out
+  }
+}
