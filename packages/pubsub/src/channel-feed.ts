@@ -113,11 +113,11 @@ export class ChannelFeed {
     }
   }
 
-  /** Nothing was delivered since the last call: a busy channel notices a loss by itself. */
-  takeIdle(): boolean {
-    const idle = !this.#moved
+  /** Where we are, if nothing was delivered since the last call: a busy channel notices a loss by itself. */
+  takeIdle(): Position | undefined {
+    const idle = !this.#moved && !this.#syncing
     this.#moved = false
-    return idle
+    return idle ? this.#head : undefined
   }
 
   /** The log's head was seen at `position`: are we there? */

@@ -1,4 +1,11 @@
-import type { BrokerEvent, ChannelMessage, Subscriber, SubscribeOptions, Subscription } from './broker.ts'
+import type {
+  BrokerEvent,
+  ChannelMessage,
+  Position,
+  Subscriber,
+  SubscribeOptions,
+  Subscription,
+} from './broker.ts'
 import type { ChannelClasses } from './channel-class.ts'
 import { ChannelFeed } from './channel-feed.ts'
 import type { ChannelLog, Upstream } from './channel-log.ts'
@@ -21,7 +28,7 @@ export interface HubOptions extends LocalOptions {
   readonly upstream: Upstream
 }
 
-const checksAtOnce = 50
+const checksAtOnce = 100
 
 /** All channels that have subscribers on this instance. */
 export class ChannelHub {
@@ -66,10 +73,18 @@ export class ChannelHub {
 
   /** Compares idle channels with their logs, some at a time; those that lag read what they missed. */
   async check(): Promise<void> {
-    const channels: string[] = []
-    for (const [channel, feed] of this.#feeds) if (feed.takeIdle()) channels.push(channel)
-    for (let at = 0; at < channels.length && !this.#closed; at += checksAtOnce)
-      await Promise.all(channels.slice(at, at + checksAtOnce).map(async (channel) => this.#check(channel)))
+    const idle: [string, Position][] = []
+    for (const [channel, feed] of this.#feeds) {
+      const head = feed.takeIdle()
+      if (head !== undefined) idle.push([channel, head])
+    }
+    for (let at = 0; at < idle.length && !this.#closed; at += checksAtOnce) {
+      const moved = await this.#options.log.findMoved(new Map(idle.slice(at, at + checksAtOnce)))
+      for (const [channel, head] of moved) {
+        const feed = this.#feeds.get(channel)
+        if (feed !== undefined && !feed.compare(head)) feed.sync()
+      }
+    }
   }
 
   close(): void {
@@ -78,12 +93,6 @@ export class ChannelHub {
     this.#leaving.clear()
     for (const feed of this.#feeds.values()) feed.close()
     this.#feeds.clear()
-  }
-
-  async #check(channel: string): Promise<void> {
-    const head = await this.#options.log.read(channel, { limit: 0 })
-    const feed = this.#feeds.get(channel)
-    if (feed !== undefined && !feed.compare(head)) feed.sync()
   }
 
   #open(channel: string): ChannelFeed {

@@ -21,6 +21,8 @@ export interface LogPage extends Position {
 /** Where the truth about a channel is kept. */
 export interface ChannelLog {
   read(channel: string, request: LogRequest): Promise<LogPage>
+  /** The heads of those channels that are elsewhere now. Asked for many at once: thousands may be idle. */
+  findMoved(heads: ReadonlyMap<string, Position>): Promise<ReadonlyMap<string, Position>>
   /** Begins a new epoch unless `epoch` is no longer the current one. */
   rotate(channel: string, epoch: string): Promise<void>
 }

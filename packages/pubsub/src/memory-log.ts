@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { ChannelMessage, PublishOptions, PublishResult } from './broker.ts'
+import type { ChannelMessage, Position, PublishOptions, PublishResult } from './broker.ts'
 import type { ChannelClasses } from './channel-class.ts'
 import type { ChannelLog, LogPage, LogRequest } from './channel-log.ts'
 
@@ -76,6 +76,15 @@ export class MemoryLog implements ChannelLog {
     const first = messages[0]?.seq ?? seq + 1
     const start = Math.max(0, since.seq + 1 - first)
     return { ...head, messages: messages.slice(start, start + limit) }
+  }
+
+  async findMoved(heads: ReadonlyMap<string, Position>): Promise<ReadonlyMap<string, Position>> {
+    const moved = new Map<string, Position>()
+    for (const [channel, head] of heads) {
+      const { epoch, seq } = this.#open(channel)
+      if (epoch !== head.epoch || seq !== head.seq) moved.set(channel, { epoch, seq })
+    }
+    return moved
   }
 
   async rotate(channel: string, epoch: string): Promise<void> {

@@ -69,6 +69,7 @@ async function run(steps: readonly Step[], scheduler: fc.Scheduler, honest: bool
         await scheduler.schedule(Promise.resolve(), 'answer')
         return page
       },
+      findMoved: async (heads) => log.findMoved(heads),
       rotate: async (name, epoch) => log.rotate(name, epoch),
     },
   })
@@ -164,6 +165,7 @@ test('a storm of joins costs a few reads, not one each', async () => {
         reads++
         return log.read(name, request)
       },
+      findMoved: async (heads) => log.findMoved(heads),
       rotate: async (name, epoch) => log.rotate(name, epoch),
     },
   })

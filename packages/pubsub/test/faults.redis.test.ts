@@ -168,6 +168,28 @@ test('a gap that outlives the log is a reset, never a silent hole', async () => 
   expect(recorder.texts).toEqual(['1', '21'])
 })
 
+test('idle channels are compared many at a time, and only those that moved unheard are told', async () => {
+  await using redis = await startRedis()
+  await using place = openRedis(redis.url)
+  const client = place.client()
+  const broker = place.connect({ ...fast, probeIntervalMs: 60_000, probeTimeoutMs: 120_000 })
+  const channels = Array.from({ length: 250 }, (_, at) => `room-${at}`)
+  const recorders = new Map<string, Recorder>()
+  for (const channel of channels) recorders.set(channel, await join(broker, channel))
+  const scripts = async (): Promise<number> =>
+    Number(/cmdstat_evalsha:calls=(\d+)/.exec(await client.info('commandstats'))?.[1])
+  const before = await scripts()
+  await client.hset(`{${place.prefix}:room-7}:meta`, 's', 3)
+  await client.del(`{${place.prefix}:room-249}:meta`)
+  const moved = ['room-7', 'room-249'].map((channel) => recorders.get(channel) ?? new Recorder())
+  await Promise.all(moved.map(async (recorder) => recorder.until(({ resets }) => resets.length > 0)))
+  expect((await scripts()) - before).toBeLessThan(50)
+  expect(moved.map(({ resets }) => resets.map(({ reason }) => reason))).toEqual([['trimmed'], ['epoch']])
+  expect([...recorders.values()].filter(({ resets }) => resets.length > 0)).toHaveLength(2)
+  for (const channel of channels)
+    expect(await client.pttl(`{${place.prefix}:${channel}}:meta`)).toBeGreaterThan(0)
+})
+
 test('scripts that Redis forgets cost a second call, not a message or its place', async () => {
   await using redis = await startRedis()
   await using place = openRedis(redis.url)

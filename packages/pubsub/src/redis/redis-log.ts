@@ -1,12 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto'
-import type { ChannelMessage } from '../broker.ts'
+import type { ChannelMessage, Position } from '../broker.ts'
 import type { ChannelClasses } from '../channel-class.ts'
 import type { ChannelLog, LogPage, LogRequest } from '../channel-log.ts'
 import { PubSubError } from '../errors.ts'
 import { decodeEnvelope, encodeOrigin } from './envelope.ts'
 import type { RedisArgument } from './redis-client.ts'
 import type { ScriptRunner } from './script-runner.ts'
-import { publishScript, readScript, rotateScript } from './scripts.ts'
+import { movedScript, publishScript, readScript, rotateScript } from './scripts.ts'
 
 export interface RedisLogOptions {
   readonly runner: ScriptRunner
@@ -113,6 +113,31 @@ export class RedisLog implements ChannelLog {
       messages: envelopes.map((envelope) => parseMessage(channel, envelope)),
       ...(sinceAtMs === -1 ? {} : { sinceAtMs }),
     }
+  }
+
+  async findMoved(heads: ReadonlyMap<string, Position>): Promise<ReadonlyMap<string, Position>> {
+    const moved = new Map<string, Position>()
+    const channels = [...heads.keys()]
+    if (this.#options.sharded) {
+      // One command holds keys of one slot only.
+      const pages = await Promise.all(channels.map(async (channel) => this.read(channel, { limit: 0 })))
+      for (const [at, { epoch, seq }] of pages.entries()) {
+        const channel = channels[at] ?? ''
+        const head = heads.get(channel)
+        if (epoch !== head?.epoch || seq !== head.seq) moved.set(channel, { epoch, seq })
+      }
+      return moved
+    }
+    const args: RedisArgument[] = [readTtlMs]
+    for (const { epoch, seq } of heads.values()) args.push(epoch, seq)
+    const keys = channels.map((channel) => `${this.#tag(channel)}:meta`)
+    const reply = await this.#options.runner.run({ script: movedScript, keys, args })
+    for (const entry of parseList(reply)) {
+      const [at, epoch, seq] = parseList(entry)
+      const channel = channels[parseInteger(at)]
+      if (channel !== undefined) moved.set(channel, { epoch: parseText(epoch), seq: parseInteger(seq) })
+    }
+    return moved
   }
 
   async rotate(channel: string, epoch: string): Promise<void> {

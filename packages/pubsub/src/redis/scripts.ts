@@ -144,6 +144,25 @@ return result
 `)
 
 /**
+ * Finds the channels whose heads are not where the caller knows them.
+ *
+ * KEYS  meta hashes
+ * ARGV  1 TTL in ms that each gets when less than half of it is left, then for each the known epoch and seq
+ * Returns {place among the keys, from 0; epoch, or '' where there is none; seq} of each that is elsewhere
+ */
+export const movedScript: Script = script(`
+local ttl = tonumber(ARGV[1])
+local moved = {}
+for at, key in ipairs(KEYS) do
+  local meta = redis.call('HMGET', key, 'e', 's')
+  local epoch, seq = meta[1] or '', meta[2] or '0'
+  if epoch ~= ARGV[at * 2] or seq ~= ARGV[at * 2 + 1] then moved[#moved + 1] = {at - 1, epoch, seq} end
+  if meta[1] and redis.call('PTTL', key) < ttl / 2 then redis.call('PEXPIRE', key, ttl) end
+end
+return moved
+`)
+
+/**
  * Ends an epoch whose log went back, so that old positions are recognised as such.
  *
  * KEYS  1 meta hash, 2 log stream
