@@ -1,47 +1,23 @@
 /** Two instances as one: a request with an id is applied once, whoever gets it; a broadcast reaches every socket meant. */
 import { credentials } from '@grpc/grpc-js'
 import { createClient } from '@gw/client'
-import { connectWs, startRedis, type TestMessage, type TestRedis, type TestWsClient } from '@gw/testing'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { TestMessage } from '@gw/testing'
+import { afterAll, expect, test } from 'vitest'
 import { z } from 'zod'
 import { PublisherService } from '../src/grpc/gen/gateway/v1/publisher_pb.ts'
 import { createServiceClient } from '../src/grpc/service-client.ts'
-import {
-  backendsOf,
-  type Demo,
-  type GatewayProcess,
-  startDemo,
-  startGateway,
-  tokenOf,
-} from './harness/platform.ts'
-import { connectPlayer, type Player } from './harness/player.ts'
+import { startFleet } from './harness/fleet.ts'
+import { type GatewayProcess, startGateway, tokenOf } from './harness/platform.ts'
+import { connectPlayer, type Player, signIn } from './harness/player.ts'
 
-let redis: TestRedis
-let demo: Demo
-let one: GatewayProcess
-let two: GatewayProcess
-let env: Record<string, string>
+const fleet = await startFleet({ env: { GRPC_CLIENT_TIMEOUT_MS: '10000' } })
+afterAll(() => fleet[Symbol.asyncDispose]())
+const {
+  demo,
+  env,
+  gateways: [one, two],
+} = fleet
 
-beforeAll(async () => {
-  redis = await startRedis()
-  demo = await startDemo({ REDIS_URL: redis.url })
-  env = {
-    ...backendsOf(demo),
-    REDIS_URL: redis.url,
-    HTTP_RATE_LIMIT_MAX: '10000',
-    WS_RATE_LIMIT_MAX: '1000',
-    GRPC_CLIENT_TIMEOUT_MS: '10000',
-  }
-  ;[one, two] = await Promise.all([startGateway(env), startGateway(env)])
-  await Promise.all([one.ready(), two.ready()])
-})
-
-afterAll(async () => {
-  for (const part of [one, two, demo]) await part?.[Symbol.asyncDispose]()
-  redis?.stop()
-})
-
-const created = z.object({ table_id: z.string() })
 const withTurn = z.object({
   tableState: z.object({
     hand: z.object({ handId: z.string(), turn: z.int(), street: z.literal('PREFLOP') }),
@@ -52,18 +28,14 @@ const withTurn = z.object({
 /** Two players on the first instance, and whose turn it is. */
 async function seatTwo(name: string, instance: GatewayProcess) {
   const users = [`${name}-a`, `${name}-b`]
-  const response = await two.fetch('/api/tables', {
-    userId: `${name}-a`,
-    method: 'POST',
-    body: { name, config: { smallBlind: 1, bigBlind: 2, startingStack: 200, turnTimerSeconds: 60 } },
-  })
-  const { table_id: tableId } = created.parse(await response.json())
+  const config = { smallBlind: 1, bigBlind: 2, startingStack: 200, turnTimerSeconds: 60 }
+  const tableId = await two.createTable(`${name}-a`, config)
   const players: Player[] = []
   for (const [seatId, userId] of users.entries()) {
     const player = await connectPlayer(instance.wsUrl, userId)
     players.push(player)
     await player.ask({ type: 'SubscribeTable', tableId })
-    await two.fetch(`/api/tables/${tableId}/join`, { userId, method: 'POST', body: { seatId } })
+    await two.takeSeat(userId, tableId, seatId)
   }
   const [watcher] = players
   if (!watcher) throw new Error('nobody is there')
@@ -168,28 +140,23 @@ test('taking and leaving a seat with an id: the repeat elsewhere has the same an
   await end(players)
 })
 
-async function connect(instance: GatewayProcess, userId: string, more: object): Promise<TestWsClient> {
-  const socket = await connectWs(instance.wsUrl)
-  socket.send({ type: 'Authenticate', token: tokenOf(userId), ...more })
-  await socket.next('Welcome')
-  return socket
-}
-
-const json = (value: object) => new TextEncoder().encode(JSON.stringify(value))
-const features = ['acks']
-
-test('a backend’s message to a user reaches that user’s sockets on every instance, one to all everybody’s; each once', async () => {
-  const publisher = createServiceClient(PublisherService, {
+const createPublisher = () =>
+  createServiceClient(PublisherService, {
     address: `127.0.0.1:${one.internalPort}`,
     credentials: credentials.createInsecure(),
     timeoutMs: 10_000,
   })
+const json = (value: object) => new TextEncoder().encode(JSON.stringify(value))
+const features = ['acks']
+
+test('a backend’s message to a user reaches that user’s sockets on every instance, one to all everybody’s; each once', async () => {
+  const publisher = createPublisher()
   const ann = [
-    await connect(one, 'all-ann', { features }),
-    await connect(two, 'all-ann', { features }),
-    await connect(two, 'all-ann', {}),
+    await signIn(one.wsUrl, 'all-ann', { features }),
+    await signIn(two.wsUrl, 'all-ann', { features }),
+    await signIn(two.wsUrl, 'all-ann'),
   ]
-  const ben = await connect(one, 'all-ben', { features })
+  const ben = await signIn(one.wsUrl, 'all-ben', { features })
   for (const socket of [...ann.slice(0, 2), ben]) {
     await socket.next(({ type, channel }) => type === 'Subscribed' && channel === 'all')
     await socket.next(({ type, channel }) => type === 'Subscribed' && String(channel).startsWith('user:'))
@@ -222,7 +189,7 @@ test('a backend’s message to a user reaches that user’s sockets on every ins
   const lastAll = gone?.received.findLast(({ channel }) => channel === 'all')
   gone?.reset()
   await publisher.publish({ ...toAnn, idempotencyKey: 'gift-2' })
-  const back = await connect(two, 'all-ann', {
+  const back = await signIn(two.wsUrl, 'all-ann', {
     features,
     resume: {
       'user:all-ann': position,
@@ -241,11 +208,7 @@ test('a backend’s message to a user reaches that user’s sockets on every ins
 })
 
 test('the SDK hears what is meant for its user, also of a type that it does not know, and misses none', async () => {
-  const publisher = createServiceClient(PublisherService, {
-    address: `127.0.0.1:${one.internalPort}`,
-    credentials: credentials.createInsecure(),
-    timeoutMs: 10_000,
-  })
+  const publisher = createPublisher()
   let url = one.wsUrl
   const client = createClient({
     url: () => url,

@@ -1,42 +1,29 @@
 /** The admin API of two gateways on one Redis: what an operator sees and does through either. */
-import { createLink, startRedis, type TestLink, type TestRedis } from '@gw/testing'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import {
-  backendsOf,
-  type Demo,
-  type GatewayProcess,
-  startDemo,
-  startGateway,
-  tokenOf,
-} from './harness/platform.ts'
+import { createLink, startRedis } from '@gw/testing'
+import { afterAll, expect, test, vi } from 'vitest'
+import { startFleet } from './harness/fleet.ts'
+import { tokenOf } from './harness/platform.ts'
 import { connectPlayer } from './harness/player.ts'
 
 // Only something that hangs takes so long.
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 180_000 })
 
 const token = 'admin-only-for-tests-0123456789-abcdefgh'
-let redis: TestRedis
-let link: TestLink
-let demo: Demo
-let one: GatewayProcess
-let two: GatewayProcess
-
-beforeAll(async () => {
-  redis = await startRedis()
-  link = await createLink({ target: redis.url })
-  demo = await startDemo({ REDIS_URL: redis.url })
-  const env = { ...backendsOf(demo), ADMIN_TOKEN: token, WS_RATE_LIMIT_MAX: '1000' }
-  ;[one, two] = await Promise.all([
-    startGateway({ ...env, REDIS_URL: link.url, INSTANCE_ID: 'one' }),
-    startGateway({ ...env, REDIS_URL: redis.url, INSTANCE_ID: 'two' }),
-  ])
-  await Promise.all([one.ready(), two.ready()])
+const redis = await startRedis()
+const link = await createLink({ target: redis.url })
+const fleet = await startFleet({
+  redis,
+  gateways: [{ INSTANCE_ID: 'one', REDIS_URL: link.url }, { INSTANCE_ID: 'two' }],
+  env: { ADMIN_TOKEN: token },
 })
+const {
+  gateways: [one, two],
+} = fleet
 
 afterAll(async () => {
-  for (const part of [one, two, demo]) await part?.[Symbol.asyncDispose]()
-  await link?.close()
-  redis?.stop()
+  await fleet[Symbol.asyncDispose]()
+  await link.close()
+  redis.stop()
 })
 
 interface Answer {
@@ -227,12 +214,7 @@ test('a tail shows what passes and never what it says', async () => {
       return text
     }
   }
-  const created = await one.fetch('/api/tables', {
-    userId: 'adm-host',
-    method: 'POST',
-    body: { name: 'Tail' },
-  })
-  const { table_id: tableId } = (await created.json()) as { table_id: string }
+  const tableId = await one.createTable('adm-host')
   const onChannel = await open(`channel=chat:${tableId}`)
   const onUser = await open('user=adm-host')
   await onChannel('event: position')

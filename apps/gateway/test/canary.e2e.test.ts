@@ -1,28 +1,32 @@
 /** Secrets go in by every door; then every place where something is written is searched for them. */
-import { connectWs, startOtlpSink, startRedis } from '@gw/testing'
+import { connectWs, startOtlpSink } from '@gw/testing'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { backendsOf, startDemo, startGateway, tokenOf } from './harness/platform.ts'
+import { startFleet } from './harness/fleet.ts'
+import { tokenOf } from './harness/platform.ts'
 import { connectPlayer } from './harness/player.ts'
 
 const said = 'CANARYTEXT-what-was-said-at-the-table'
 const forged = 'CANARYTOKEN-not-a-token-at-all-0123456789'
 
 test('no token, card or chat line reaches stdout, traces, metrics, error bodies or backends', async () => {
-  const redis = await startRedis()
   await using sink = await startOtlpSink()
-  await using demo = await startDemo({ REDIS_URL: redis.url })
-  await using gateway = await startGateway({
-    ...backendsOf(demo),
-    REDIS_URL: redis.url,
-    LOG_LEVEL: 'debug',
-    LOG_MESSAGE_SAMPLE: '1',
-    WS_QUERY_TOKEN_AUTH: 'true',
-    OTEL_EXPORTER_OTLP_ENDPOINT: sink.endpoint,
-    OTEL_TRACES_SAMPLER_ARG: '1',
-    OTEL_BSP_SCHEDULE_DELAY: '50',
+  await using fleet = await startFleet({
+    gateways: [
+      {
+        LOG_LEVEL: 'debug',
+        LOG_MESSAGE_SAMPLE: '1',
+        WS_QUERY_TOKEN_AUTH: 'true',
+        OTEL_EXPORTER_OTLP_ENDPOINT: sink.endpoint,
+        OTEL_TRACES_SAMPLER_ARG: '1',
+        OTEL_BSP_SCHEDULE_DELAY: '50',
+      },
+    ],
   })
-  await gateway.ready()
+  const {
+    demo,
+    gateways: [gateway],
+  } = fleet
   const bodies: string[] = []
   const keep = async (response: Response): Promise<Response> => {
     bodies.push(await response.clone().text(), JSON.stringify([...response.headers]))
@@ -30,12 +34,10 @@ test('no token, card or chat line reaches stdout, traces, metrics, error bodies 
   }
 
   // A table with a running hand, so that there are cards.
-  const created = await gateway.fetch('/api/tables', { userId: 'ann', method: 'POST', body: { name: 'T' } })
-  const tableId = z.object({ table_id: z.string() }).parse(await created.json()).table_id
+  const tableId = await gateway.createTable('ann')
   await using ann = await connectPlayer(gateway.wsUrl, 'ann')
   await ann.ask({ type: 'SubscribeTable', tableId })
-  for (const [seatId, userId] of ['ann', 'ben'].entries())
-    await gateway.fetch(`/api/tables/${tableId}/join`, { userId, method: 'POST', body: { seatId } })
+  for (const [seatId, userId] of ['ann', 'ben'].entries()) await gateway.takeSeat(userId, tableId, seatId)
   const { cards } = z.object({ cards: z.array(z.unknown()) }).parse(await ann.next('HoleCards'))
   expect(cards).toHaveLength(2)
 
@@ -115,5 +117,4 @@ test('no token, card or chat line reaches stdout, traces, metrics, error bodies 
       ),
   )
   expect(hits).toEqual([])
-  redis.stop()
 }, 60_000)

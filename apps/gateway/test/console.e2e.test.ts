@@ -1,8 +1,7 @@
 /** The console in a real browser, against two gateways with players on them. */
 import { startBrowser } from '@gw/testing/browser'
-import { startRedis, type TestRedis } from '@gw/testing'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { backendsOf, type Demo, type GatewayProcess, startDemo, startGateway } from './harness/platform.ts'
+import { startFleet } from './harness/fleet.ts'
 import { connectPlayer } from './harness/player.ts'
 
 type Browser = Awaited<ReturnType<typeof startBrowser>>
@@ -12,28 +11,22 @@ type Page = Awaited<ReturnType<Browser['newPage']>>
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 180_000 })
 
 const token = 'console-only-for-tests-0123456789-abcdef'
+const fleet = await startFleet({
+  gateways: [{ INSTANCE_ID: 'one' }, { INSTANCE_ID: 'two' }],
+  env: { ADMIN_TOKEN: token },
+})
+const {
+  gateways: [one, two],
+} = fleet
 let browser: Browser
-let redis: TestRedis
-let demo: Demo
-let one: GatewayProcess
-let two: GatewayProcess
 
 beforeAll(async () => {
   browser = await startBrowser()
-  redis = await startRedis()
-  demo = await startDemo({ REDIS_URL: redis.url })
-  const env = { ...backendsOf(demo), ADMIN_TOKEN: token, REDIS_URL: redis.url }
-  ;[one, two] = await Promise.all([
-    startGateway({ ...env, INSTANCE_ID: 'one' }),
-    startGateway({ ...env, INSTANCE_ID: 'two' }),
-  ])
-  await Promise.all([one.ready(), two.ready()])
 }, 300_000)
 
 afterAll(async () => {
   await browser?.close()
-  for (const part of [one, two, demo]) await part?.[Symbol.asyncDispose]()
-  redis?.stop()
+  await fleet[Symbol.asyncDispose]()
 })
 
 interface OpenPage extends AsyncDisposable {
@@ -109,12 +102,7 @@ test('connections are counted live, found by user, and kicked only after a confi
 })
 
 test('the tail of a channel shows that something was said, not what', async () => {
-  const created = await one.fetch('/api/tables', {
-    userId: 'console-lee',
-    method: 'POST',
-    body: { name: 'T' },
-  })
-  const { table_id: tableId } = (await created.json()) as { table_id: string }
+  const tableId = await one.createTable('console-lee')
   await using player = await connectPlayer(one.wsUrl, 'console-lee')
   await player.ask({ type: 'SubscribeTable', tableId })
   await player.ask({ type: 'SubscribeChat', tableId })

@@ -4,17 +4,10 @@
  */
 import { createHmac } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
 import { z } from 'zod'
-import {
-  backendsOf,
-  type Demo,
-  type GatewayProcess,
-  secret,
-  startDemo,
-  startGateway,
-  tokenOf,
-} from './harness/platform.ts'
+import { startSingle } from './harness/fleet.ts'
+import { secret, tokenOf } from './harness/platform.ts'
 
 const sampleShape = z.object({
   label: z.string(),
@@ -43,31 +36,19 @@ const improved: Readonly<Record<string, number>> = {
   'audit-hand': 200,
 }
 
-let demo: Demo
-let gateway: GatewayProcess
+const single = await startSingle({
+  env: { VAPID_PUBLIC_KEY: 'public-key', GRPC_CLIENT_TIMEOUT_MS: '20000', REQUEST_BUDGET_MS: '20000' },
+  demo: { HAND_START_DELAY_MS: '1', NEXT_HAND_DELAY_MS: '1' },
+})
+afterAll(() => single[Symbol.asyncDispose]())
+const { gateway } = single
+
 /** Ids of the samples, and what stands in their place now. */
 const now = new Map<string, string>()
 const sampleTable = 'e188957e-0b86-4488-8447-b4fd79d7fbf9'
 const sampleEvent = '8d61be4c-6d51-4e62-a8c9-e583569532a6'
 const sampleHand = '3df530c7-6583-4886-84a2-41c8aaed08eb'
 const [alice, bob] = ['alice-923524', 'bob-923524']
-
-beforeAll(async () => {
-  demo = await startDemo({ HAND_START_DELAY_MS: '1', NEXT_HAND_DELAY_MS: '1' })
-  gateway = await startGateway({
-    ...backendsOf(demo),
-    HTTP_RATE_LIMIT_MAX: '100000',
-    VAPID_PUBLIC_KEY: 'public-key',
-    GRPC_CLIENT_TIMEOUT_MS: '20000',
-    REQUEST_BUDGET_MS: '20000',
-  })
-  await gateway.ready()
-})
-
-afterAll(async () => {
-  await gateway?.[Symbol.asyncDispose]()
-  await demo?.[Symbol.asyncDispose]()
-})
 
 function jwt(header: object, claims: object, key: string): string {
   const [head, body] = [header, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))

@@ -6,48 +6,35 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { connectWs, freePort, signToken, type TestMessage, type TestWsClient } from '@gw/testing'
 import { parseServerMessage } from '@gw/protocol/schemas'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { startSingle } from './harness/fleet.ts'
 import { listening } from './harness/listening.ts'
-import {
-  backendsOf,
-  type Demo,
-  type GatewayProcess,
-  secret,
-  startDemo,
-  startGateway,
-  tokenOf,
-} from './harness/platform.ts'
+import { secret, startGateway, tokenOf } from './harness/platform.ts'
 
-let demo: Demo
-let gateway: GatewayProcess
-/** With three actions and three lines of chat a minute. */
-let strict: GatewayProcess
-const sockets: TestWsClient[] = []
-
-beforeAll(async () => {
-  const internalPort = await freePort()
-  demo = await startDemo({
+// A port of its own for the demo to publish to.
+const internalPort = String(await freePort())
+const single = await startSingle({
+  env: { INTERNAL_PORT: internalPort, WS_QUERY_TOKEN_AUTH: 'yes', WS_PING_INTERVAL_MS: '2000' },
+  demo: {
     GATEWAY_PUBLISH_URL: `127.0.0.1:${internalPort}`,
     HAND_START_DELAY_MS: '20',
     NEXT_HAND_DELAY_MS: '300',
-  })
-  const env = {
-    ...backendsOf(demo),
-    HTTP_RATE_LIMIT_MAX: '100000',
-    WS_RATE_LIMIT_MAX: '100000',
-    WS_QUERY_TOKEN_AUTH: 'yes',
-    WS_PING_INTERVAL_MS: '2000',
-  }
-  ;[gateway, strict] = await Promise.all([
-    startGateway({ ...env, INTERNAL_PORT: String(internalPort) }),
-    startGateway({ ...env, WS_RATE_LIMIT_MAX: '3', WS_RATE_LIMIT_WINDOW_MS: '60000' }),
-  ])
-  await Promise.all([gateway.ready(), strict.ready()])
+  },
 })
+const { demo, gateway } = single
+/** With three actions and three lines of chat a minute. */
+const strict = await startGateway({
+  ...single.env,
+  INTERNAL_PORT: '0',
+  WS_RATE_LIMIT_MAX: '3',
+  WS_RATE_LIMIT_WINDOW_MS: '60000',
+})
+await strict.ready()
+const sockets: TestWsClient[] = []
 
 afterAll(async () => {
-  for (const part of [gateway, strict, demo]) await part?.[Symbol.asyncDispose]()
+  for (const part of [strict, single]) await part[Symbol.asyncDispose]()
 })
 
 afterEach(async () => {
@@ -86,23 +73,13 @@ async function login(userId: string, instance = gateway): Promise<TestWsClient> 
   return socket
 }
 
-const created = z.object({ table_id: z.string() })
-
-async function createTable(userId: string): Promise<string> {
-  const body = { name: `Table of ${userId}`, config: { smallBlind: 5, bigBlind: 10, startingStack: 200 } }
-  const response = await gateway.fetch('/api/tables', { userId, method: 'POST', body })
-  return created.parse(await response.json()).table_id
-}
+const createTable = (userId: string): Promise<string> =>
+  gateway.createTable(userId, { smallBlind: 5, bigBlind: 10, startingStack: 200 })
 
 async function deposit(userId: string, amount: number): Promise<void> {
   const wish = { userId, method: 'POST', body: { amount, source: 'BONUS' } }
   const headers = { 'idempotency-key': `contract-${userId}` }
   expect((await gateway.fetch(`/api/accounts/${userId}/deposit`, { ...wish, headers })).status).toBe(200)
-}
-
-async function join(userId: string, tableId: string, seatId: number): Promise<void> {
-  const wish = { userId, method: 'POST', body: { seatId } }
-  expect((await gateway.fetch(`/api/tables/${tableId}/join`, wish)).status).toBe(200)
 }
 
 /** Everything that was sent to the socket for what it asked is there when this resolves: messages are handled in order. */
@@ -151,7 +128,7 @@ async function playing(name: string) {
     players.set(userId, socket)
     socket.send({ type: 'SubscribeTable', tableId })
     await socket.next('TableSnapshot')
-    await join(userId, tableId, seatId)
+    await gateway.takeSeat(userId, tableId, seatId)
   }
   const [first] = players.values()
   const state = stateOf(await first?.next(inHand, 15_000))
@@ -178,6 +155,7 @@ describe('§2.1 connection', () => {
     ['a blank token', { type: 'Authenticate', token: '' }, 'Authentication required'],
     ['a refused token', { type: 'Authenticate', token: 'no.such.token' }, 'Unauthorized'],
     ['not a JSON object', '"text"', 'Invalid authentication payload'],
+    ['no JSON', 'hello', 'Invalid authentication payload'],
   ])('auth and close codes: %s closes with 1008', async (_what, frame, reason) => {
     const socket = await open()
     socket.send(frame)
@@ -301,7 +279,7 @@ describe('§2.2 client to server', () => {
       return (await socket.next('Error'))['message']
     }
     await deposit('c22-words', 1000)
-    await join('c22-first', tableId, 0)
+    await gateway.takeSeat('c22-first', tableId, 0)
     expect(await wordAt({ seatId: 0 })).toBe('SEAT_NOT_AVAILABLE')
     expect(await wordAt({ tableId: 'none' })).toBe('TABLE_NOT_FOUND')
     expect(await wordAt({ buyInAmount: 1001 })).toBe('INSUFFICIENT_BALANCE')
@@ -453,7 +431,7 @@ describe('§2.3 server to client', () => {
 
   test('ActionResult: SEAT_INACTIVE, to who sits but came after the deal', async () => {
     const { tableId } = await playing('c23-late')
-    await join('c23-late-c', tableId, 2)
+    await gateway.takeSeat('c23-late-c', tableId, 2)
     const socket = await login('c23-late-c')
     socket.send({ type: 'Action', tableId, action: 'Fold' })
     expect(await socket.next('ActionResult')).toMatchObject({ accepted: false, reason: 'SEAT_INACTIVE' })

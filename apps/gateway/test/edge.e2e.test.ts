@@ -1,30 +1,17 @@
 /** What holds for every answer of the edge: shapes of errors, reasons, ids, time, and probes whatever hangs. */
 import { createServer, type IncomingMessage } from 'node:http'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
 import { errorTable } from '../src/errors.ts'
 import { listening } from './harness/listening.ts'
-import { backendsOf, type Demo, type GatewayProcess, startDemo, startGateway } from './harness/platform.ts'
+import { startSingle } from './harness/fleet.ts'
+import { backendsOf, startGateway } from './harness/platform.ts'
 
-let demo: Demo
-let gateway: GatewayProcess
-
-beforeAll(async () => {
-  demo = await startDemo()
-  gateway = await startGateway({
-    ...backendsOf(demo),
-    HTTP_RATE_LIMIT_MAX: '100000',
-    // Long: only what a test asks for ends a call.
-    GRPC_CLIENT_TIMEOUT_MS: '60000',
-    REQUEST_BUDGET_MS: '60000',
-    PROXY_TIMEOUT_MS: '60000',
-  })
-  await gateway.ready()
+const single = await startSingle({
+  // Long: only what a test asks for ends a call.
+  env: { GRPC_CLIENT_TIMEOUT_MS: '60000', REQUEST_BUDGET_MS: '60000', PROXY_TIMEOUT_MS: '60000' },
 })
-
-afterAll(async () => {
-  await gateway?.[Symbol.asyncDispose]()
-  await demo?.[Symbol.asyncDispose]()
-})
+afterAll(() => single[Symbol.asyncDispose]())
+const { demo, gateway } = single
 
 const problem = { accept: 'application/problem+json, application/json' }
 

@@ -1,43 +1,21 @@
 /** What only clients get that asked for it: presence, typing, heartbeats, the hint before a restart. Two instances. */
-import { connectWs, startRedis, type TestMessage, type TestRedis, type TestWsClient } from '@gw/testing'
+import { connectWs, type TestMessage, type TestWsClient } from '@gw/testing'
 import { Redis } from 'ioredis'
 import { parseServerMessage } from '@gw/protocol/schemas'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import {
-  backendsOf,
-  type Demo,
-  type GatewayProcess,
-  startDemo,
-  startGateway,
-  tokenOf,
-} from './harness/platform.ts'
-import { connectPlayer } from './harness/player.ts'
+import { afterAll, afterEach, expect, test } from 'vitest'
+import { startFleet } from './harness/fleet.ts'
+import { type GatewayProcess, startGateway, tokenOf } from './harness/platform.ts'
+import { connectPlayer, signIn } from './harness/player.ts'
 
-let redis: TestRedis
-let demo: Demo
-let one: GatewayProcess
-let two: GatewayProcess
-let env: Record<string, string>
+const fleet = await startFleet({ env: { WS_PING_INTERVAL_MS: '400' } })
+afterAll(() => fleet[Symbol.asyncDispose]())
+const {
+  redis,
+  demo,
+  env,
+  gateways: [one, two],
+} = fleet
 const open: TestWsClient[] = []
-
-beforeAll(async () => {
-  redis = await startRedis()
-  demo = await startDemo({ REDIS_URL: redis.url })
-  env = {
-    ...backendsOf(demo),
-    REDIS_URL: redis.url,
-    HTTP_RATE_LIMIT_MAX: '10000',
-    WS_RATE_LIMIT_MAX: '1000',
-    WS_PING_INTERVAL_MS: '400',
-  }
-  ;[one, two] = await Promise.all([startGateway(env), startGateway(env)])
-  await Promise.all([one.ready(), two.ready()])
-})
-
-afterAll(async () => {
-  for (const part of [one, two, demo]) await part?.[Symbol.asyncDispose]()
-  redis?.stop()
-})
 
 afterEach(async () => {
   for (const socket of open.splice(0)) {
@@ -54,16 +32,9 @@ async function connect(
   userId: string,
   features: readonly string[] = all,
 ): Promise<TestWsClient> {
-  const socket = await connectWs(instance.wsUrl)
+  const socket = await signIn(instance.wsUrl, userId, { features })
   open.push(socket)
-  socket.send({ type: 'Authenticate', token: tokenOf(userId), features })
-  await socket.next('Welcome')
   return socket
-}
-
-async function createTable(userId: string): Promise<string> {
-  const response = await one.fetch('/api/tables', { userId, method: 'POST', body: { name: 'Features' } })
-  return ((await response.json()) as { readonly table_id: string }).table_id
 }
 
 test('presence of a user over devices and instances: a snapshot, then each change once', async () => {
@@ -111,7 +82,7 @@ test('messages of a feature that was not asked for are refused with its name', a
 })
 
 test('typing reaches the others of the chat who asked for it, on every instance, and no stranger may type', async () => {
-  const tableId = await createTable('feat-dan')
+  const tableId = await one.createTable('feat-dan')
   const [dan, eve, fay] = [
     await connect(one, 'feat-dan'),
     await connect(two, 'feat-eve'),
@@ -136,7 +107,7 @@ test('typing reaches the others of the chat who asked for it, on every instance,
 })
 
 test('a chat message is deleted by the owner of the table or an admin, for everyone', async () => {
-  const tableId = await createTable('feat-gus')
+  const tableId = await one.createTable('feat-gus')
   await using gus = await connectPlayer(one.wsUrl, 'feat-gus')
   await using hal = await connectPlayer(two.wsUrl, 'feat-hal')
   for (const player of [gus, hal]) {
@@ -168,7 +139,7 @@ test('a silent socket gets a heartbeat in time, one without the feature none', a
 })
 
 test('a spectator on two instances is one until the last socket goes', async () => {
-  const tableId = await createTable('feat-kim')
+  const tableId = await one.createTable('feat-kim')
   await using kim = await connectPlayer(one.wsUrl, 'feat-kim')
   await using first = await connectPlayer(one.wsUrl, 'feat-lee')
   await using second = await connectPlayer(two.wsUrl, 'feat-lee')
@@ -213,7 +184,7 @@ test('an instance killed: another one tells that its people are offline and take
   const socket = await connectWs(own.wsUrl)
   socket.send({ type: 'Authenticate', token: tokenOf('feat-oda') })
   const { connectionId } = await socket.next('Welcome')
-  const tableId = await createTable('feat-ned')
+  const tableId = await one.createTable('feat-ned')
   watcher.send({ type: 'SubscribeTable', tableId })
   await watcher.next('TableSnapshot')
   socket.send({ type: 'SubscribeTable', tableId })

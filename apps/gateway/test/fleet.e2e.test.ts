@@ -1,39 +1,19 @@
 /** Two gateways on one real Redis, with the demo publishing through it. */
-import { startRedis, type TestMessage, type TestRedis } from '@gw/testing'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { backendsOf, type Demo, type GatewayProcess, startDemo, startGateway } from './harness/platform.ts'
+import { startRedis, type TestMessage } from '@gw/testing'
+import { afterAll, expect, test } from 'vitest'
+import { startFleet } from './harness/fleet.ts'
+import { backendsOf, startGateway } from './harness/platform.ts'
 import { connectPlayer } from './harness/player.ts'
 
-let redis: TestRedis
-let demo: Demo
-let one: GatewayProcess
-let two: GatewayProcess
-
-beforeAll(async () => {
-  redis = await startRedis()
-  demo = await startDemo({ REDIS_URL: redis.url })
-  const env = {
-    ...backendsOf(demo),
-    REDIS_URL: redis.url,
-    HTTP_RATE_LIMIT_MAX: '10000',
-    WS_RATE_LIMIT_MAX: '1000',
-  }
-  ;[one, two] = await Promise.all([startGateway(env), startGateway(env)])
-  await Promise.all([one.ready(), two.ready()])
-})
-
-afterAll(async () => {
-  for (const part of [one, two, demo]) await part?.[Symbol.asyncDispose]()
-  redis?.stop()
-})
-
-async function createTable(userId: string): Promise<string> {
-  const response = await one.fetch('/api/tables', { userId, method: 'POST', body: { name: 'Fleet' } })
-  return ((await response.json()) as { readonly table_id: string }).table_id
-}
+const fleet = await startFleet()
+afterAll(() => fleet[Symbol.asyncDispose]())
+const {
+  demo,
+  gateways: [one, two],
+} = fleet
 
 test('what happens on one instance reaches the clients of both, once and in one order', async () => {
-  const tableId = await createTable('fleet-ann')
+  const tableId = await one.createTable('fleet-ann')
   await using ann = await connectPlayer(one.wsUrl, 'fleet-ann')
   await using ben = await connectPlayer(two.wsUrl, 'fleet-ben')
   for (const player of [ann, ben]) {
@@ -45,12 +25,7 @@ test('what happens on one instance reaches the clients of both, once and in one 
     [ben, 1],
   ] as const) {
     const instance = player === ann ? one : two
-    const joined = await instance.fetch(`/api/tables/${tableId}/join`, {
-      userId: player.userId,
-      method: 'POST',
-      body: { seatId },
-    })
-    expect(joined.status).toBe(200)
+    await instance.takeSeat(player.userId, tableId, seatId)
   }
   const inHand = (message: TestMessage) =>
     message.type === 'TableSnapshot' && JSON.stringify(message).includes('"street":"PREFLOP"')
@@ -81,7 +56,7 @@ test('what happens on one instance reaches the clients of both, once and in one 
 })
 
 test('every update of a table comes once, though both instances hear the old channel', async () => {
-  const tableId = await createTable('fleet-cat')
+  const tableId = await one.createTable('fleet-cat')
   await using cat = await connectPlayer(one.wsUrl, 'fleet-cat')
   await using dan = await connectPlayer(two.wsUrl, 'fleet-dan')
   for (const player of [cat, dan]) await player.ask({ type: 'SubscribeTable', tableId })
@@ -104,7 +79,7 @@ test('every update of a table comes once, though both instances hear the old cha
 })
 
 test('a chat line sent twice with one id, through two instances, is one line', async () => {
-  const tableId = await createTable('fleet-eve')
+  const tableId = await one.createTable('fleet-eve')
   await using first = await connectPlayer(one.wsUrl, 'fleet-eve')
   await first.ask({ type: 'SubscribeTable', tableId })
   const sent = { type: 'ChatSend', tableId, message: 'once', id: 'retry-1' }
@@ -147,20 +122,16 @@ test('Redis absent at boot: healthy, not ready with the reason, ready by itself 
 }, 40_000)
 
 test('Redis lost while running: requests still answered, in time; ready again on its return, and updates flow', async () => {
-  await using own = await startRedis()
-  await using platform = await startDemo({ REDIS_URL: own.url })
-  await using gateway = await startGateway({ ...backendsOf(platform), REDIS_URL: own.url })
-  await gateway.ready()
-  const created = await gateway.fetch('/api/tables', {
-    userId: 'fleet-gus',
-    method: 'POST',
-    body: { name: 'Lost' },
-  })
-  const { table_id: tableId } = (await created.json()) as { readonly table_id: string }
+  await using own = await startFleet({ gateways: [{}] })
+  const {
+    redis,
+    gateways: [gateway],
+  } = own
+  const tableId = await gateway.createTable('fleet-gus')
   await using player = await connectPlayer(gateway.wsUrl, 'fleet-gus')
   await player.ask({ type: 'SubscribeTable', tableId })
 
-  await own.kill('SIGKILL')
+  await redis.kill('SIGKILL')
   await gateway.process.line('redis_down')
   const limited = await gateway.fetch('/api/tables', { userId: 'fleet-gus' })
   expect(limited.status).toBe(200)
@@ -170,7 +141,7 @@ test('Redis lost while running: requests still answered, in time; ready again on
     reason: 'unavailable',
   })
 
-  await own.restart()
+  await redis.restart()
   await gateway.ready()
   const fresh = await player.ask({ type: 'SubscribeTable', tableId })
   expect(fresh).toMatchObject({ type: 'TableSnapshot' })

@@ -1,37 +1,14 @@
 /** Random play with spectators, reconnects and resumes over two instances: no card reaches a socket that doesn't own it. */
-import { connectWs, startRedis, type TestMessage, type TestRedis, type TestWsClient } from '@gw/testing'
+import type { TestMessage, TestWsClient } from '@gw/testing'
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import {
-  backendsOf,
-  type Demo,
-  type GatewayProcess,
-  startDemo,
-  startGateway,
-  tokenOf,
-} from './harness/platform.ts'
+import { afterAll, expect, test } from 'vitest'
+import { startFleet } from './harness/fleet.ts'
+import type { GatewayProcess } from './harness/platform.ts'
+import { signIn } from './harness/player.ts'
 
-let redis: TestRedis
-let demo: Demo
-let instances: readonly GatewayProcess[]
-
-beforeAll(async () => {
-  redis = await startRedis()
-  demo = await startDemo({ REDIS_URL: redis.url, HAND_START_DELAY_MS: '10', NEXT_HAND_DELAY_MS: '10' })
-  const env = {
-    ...backendsOf(demo),
-    REDIS_URL: redis.url,
-    HTTP_RATE_LIMIT_MAX: '100000',
-    WS_RATE_LIMIT_MAX: '100000',
-  }
-  instances = await Promise.all([startGateway(env), startGateway(env)])
-  await Promise.all(instances.map((instance) => instance.ready()))
-})
-
-afterAll(async () => {
-  for (const part of [...(instances ?? []), demo]) await part?.[Symbol.asyncDispose]()
-  redis?.stop()
-})
+const fleet = await startFleet({ demo: { HAND_START_DELAY_MS: '10', NEXT_HAND_DELAY_MS: '10' } })
+afterAll(() => fleet[Symbol.asyncDispose]())
+const { gateways: instances } = fleet
 
 const players = ['cards-p0', 'cards-p1', 'cards-p2'] as const
 const people = [...players, 'cards-s0', 'cards-s1']
@@ -48,12 +25,9 @@ const at = (index: number): GatewayProcess => {
   return instance
 }
 
-async function connect(userId: string, instance: GatewayProcess, resume?: object): Promise<TestWsClient> {
-  const socket = await connectWs(instance.wsUrl)
+function connect(userId: string, instance: GatewayProcess, resume?: object): Promise<TestWsClient> {
   const features = ['acks', 'presence', 'typing']
-  socket.send({ type: 'Authenticate', token: tokenOf(userId), features, ...(resume && { resume }) })
-  await socket.next('Welcome')
-  return socket
+  return signIn(instance.wsUrl, userId, { features, ...(resume && { resume }) })
 }
 
 let lastId = 0
@@ -81,12 +55,7 @@ test(
   async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 40 }), async (steps) => {
-        const made = await at(0).fetch('/api/tables', {
-          userId: 'cards-p0',
-          method: 'POST',
-          body: { name: 'C' },
-        })
-        const { table_id: tableId } = (await made.json()) as { readonly table_id: string }
+        const tableId = await at(0).createTable('cards-p0')
         const channel = `table:${tableId}`
         const crowd: Person[] = []
         for (const [index, userId] of people.entries()) {

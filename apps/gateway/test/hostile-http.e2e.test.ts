@@ -1,37 +1,18 @@
 /** What a hostile client sends once it has a token, or would like one: backends see nothing of it, neighbours neither. */
 import { createServer } from 'node:http'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, expect, test } from 'vitest'
 import { listening } from './harness/listening.ts'
-import {
-  backendsOf,
-  type Demo,
-  type GatewayProcess,
-  startDemo,
-  startGateway,
-  tokenOf,
-} from './harness/platform.ts'
-import { connectPlayer, type Player } from './harness/player.ts'
+import { startSingle } from './harness/fleet.ts'
+import { tokenOf } from './harness/platform.ts'
+import { connectPlayer } from './harness/player.ts'
 import { raw, statuses } from './harness/raw-http.ts'
 
-let demo: Demo
-let gateway: GatewayProcess
-let neighbour: Player
-
-beforeAll(async () => {
-  demo = await startDemo()
-  gateway = await startGateway({
-    ...backendsOf(demo),
-    HTTP_RATE_LIMIT_MAX: '100000',
-    PROXY_TIMEOUT_MS: '60000',
-  })
-  await gateway.ready()
-  neighbour = await connectPlayer(gateway.wsUrl, 'neighbour')
-})
+const single = await startSingle({ env: { PROXY_TIMEOUT_MS: '60000' } })
+const { demo, gateway } = single
+const neighbour = await connectPlayer(gateway.wsUrl, 'neighbour')
 
 afterAll(async () => {
-  await neighbour?.[Symbol.asyncDispose]()
-  await gateway?.[Symbol.asyncDispose]()
-  await demo?.[Symbol.asyncDispose]()
+  for (const part of [neighbour, single]) await part[Symbol.asyncDispose]()
 })
 
 afterEach(async () => {

@@ -1,36 +1,16 @@
 /** What a hostile peer sends: each gets a plain answer or a closed connection, and nobody else notices. */
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import {
-  backendsOf,
-  type Demo,
-  type GatewayProcess,
-  startDemo,
-  startGateway,
-  tokenOf,
-} from './harness/platform.ts'
+import { afterAll, afterEach, expect, test } from 'vitest'
+import { startSingle } from './harness/fleet.ts'
+import { tokenOf } from './harness/platform.ts'
 import { connectPlayer, type Player } from './harness/player.ts'
 import { raw as rawTo, statuses } from './harness/raw-http.ts'
 
-let demo: Demo
-let gateway: GatewayProcess
-let neighbour: Player
-
-beforeAll(async () => {
-  demo = await startDemo()
-  gateway = await startGateway({
-    ...backendsOf(demo),
-    HTTP_RATE_LIMIT_MAX: '100000',
-    WS_RATE_LIMIT_MAX: '100000',
-    MAX_CONNECTIONS_PER_ADDRESS: '40',
-  })
-  await gateway.ready()
-  neighbour = await connectPlayer(gateway.wsUrl, 'neighbour')
-})
+const single = await startSingle({ env: { MAX_CONNECTIONS_PER_ADDRESS: '40' } })
+const { gateway } = single
+const neighbour = await connectPlayer(gateway.wsUrl, 'neighbour')
 
 afterAll(async () => {
-  await neighbour?.[Symbol.asyncDispose]()
-  await gateway?.[Symbol.asyncDispose]()
-  await demo?.[Symbol.asyncDispose]()
+  for (const part of [neighbour, single]) await part[Symbol.asyncDispose]()
 })
 
 afterEach(async () => {

@@ -1,28 +1,20 @@
 /** Every HTTP route of the contract (§1.2, §1.3) against the demo platform: status and shape of the answer. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { backendsOf, type Demo, type GatewayProcess, startDemo, startGateway } from './harness/platform.ts'
+import { afterAll, describe, expect, test } from 'vitest'
+import { startSingle } from './harness/fleet.ts'
+import { backendsOf, startGateway } from './harness/platform.ts'
 
-let demo: Demo
-let gateway: GatewayProcess
-let tableId = ''
-
-beforeAll(async () => {
-  demo = await startDemo({ HAND_START_DELAY_MS: '600000' })
-  gateway = await startGateway({
-    ...backendsOf(demo),
-    HTTP_RATE_LIMIT_MAX: '100000',
-    VAPID_PUBLIC_KEY: 'public-key',
-  })
-  const created = await call('POST /api/tables', {
-    name: 'Routes',
-    config: { smallBlind: 5, bigBlind: 10, maxPlayers: 6, startingStack: 300, turnTimerSeconds: 30 },
-  })
-  tableId = (created.body as { readonly table_id: string }).table_id
+const single = await startSingle({
+  env: { VAPID_PUBLIC_KEY: 'public-key' },
+  demo: { HAND_START_DELAY_MS: '600000' },
 })
-
-afterAll(async () => {
-  await gateway?.[Symbol.asyncDispose]()
-  await demo?.[Symbol.asyncDispose]()
+afterAll(() => single[Symbol.asyncDispose]())
+const { demo, gateway } = single
+const tableId = await gateway.createTable('ann', {
+  smallBlind: 5,
+  bigBlind: 10,
+  maxPlayers: 6,
+  startingStack: 300,
+  turnTimerSeconds: 30,
 })
 
 /** `request` is method and path, as in the table below. */
@@ -55,7 +47,7 @@ const config = {
 }
 const table = {
   table_id: string,
-  name: 'Routes',
+  name: 'Table of ann',
   owner_id: 'ann',
   config,
   status: 'WAITING',

@@ -1,38 +1,17 @@
 /** Limits of messages by kind and cost, on one instance with little room and a window that does not end. */
-import { connectWs, type TestMessage, type TestWsClient } from '@gw/testing'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import {
-  backendsOf,
-  type Demo,
-  type GatewayProcess,
-  startDemo,
-  startGateway,
-  tokenOf,
-} from './harness/platform.ts'
+import type { TestMessage, TestWsClient } from '@gw/testing'
+import { afterAll, expect, test } from 'vitest'
+import { startSingle } from './harness/fleet.ts'
+import { signIn } from './harness/player.ts'
 
-let demo: Demo
-let gateway: GatewayProcess
-beforeAll(async () => {
-  demo = await startDemo()
-  gateway = await startGateway({
-    ...backendsOf(demo),
-    HTTP_RATE_LIMIT_MAX: '10000',
-    TRUST_PROXY_HOPS: '1',
-    WS_RATE_LIMIT_MAX: '4',
-    WS_RATE_LIMIT_WINDOW_MS: '3600000',
-  })
-  await gateway.ready()
+const single = await startSingle({
+  env: { TRUST_PROXY_HOPS: '1', WS_RATE_LIMIT_MAX: '4', WS_RATE_LIMIT_WINDOW_MS: '3600000' },
 })
-afterAll(async () => {
-  for (const part of [gateway, demo]) await part?.[Symbol.asyncDispose]()
-})
+afterAll(() => single[Symbol.asyncDispose]())
+const { gateway } = single
 
-async function connect(userId: string, address: string): Promise<TestWsClient> {
-  const socket = await connectWs(gateway.wsUrl, { headers: { 'x-forwarded-for': address } })
-  socket.send({ type: 'Authenticate', token: tokenOf(userId), features: ['acks'] })
-  await socket.next('Welcome')
-  return socket
-}
+const connect = (userId: string, address: string): Promise<TestWsClient> =>
+  signIn(gateway.wsUrl, userId, { features: ['acks'], headers: { 'x-forwarded-for': address } })
 
 /** Sends it with an id, and returns the answer. */
 async function ask(socket: TestWsClient, message: Readonly<Record<string, unknown>>): Promise<TestMessage> {
@@ -42,19 +21,10 @@ async function ask(socket: TestWsClient, message: Readonly<Record<string, unknow
 }
 let asked = 0
 
-async function createTable(): Promise<string> {
-  const response = await gateway.fetch('/api/tables', {
-    userId: 'owner',
-    method: 'POST',
-    body: { name: 'Limits' },
-  })
-  return ((await response.json()) as { readonly table_id: string }).table_id
-}
-
 const limited = { type: 'Error', code: 'rate_limited', retryable: true, retryAfterMs: expect.any(Number) }
 
 test('subscribing and resyncing cost three units of 60, for the user on all sockets, apart from actions and chat', async () => {
-  const tableId = await createTable()
+  const tableId = await gateway.createTable('owner')
   const first = await connect('ann', '203.0.113.1')
   for (let at = 0; at < 10; at += 1)
     expect(await ask(first, { type: 'ResyncTable', tableId })).toMatchObject({ type: 'TableSnapshot' })
@@ -76,7 +46,7 @@ test('subscribing and resyncing cost three units of 60, for the user on all sock
 })
 
 test('users behind one address share its budget; another address has its own', async () => {
-  const tableId = await createTable()
+  const tableId = await gateway.createTable('owner')
   const users = ['ben', 'cleo', 'dora']
   const refused: boolean[] = []
   for (const userId of users) {
@@ -96,7 +66,7 @@ test('users behind one address share its budget; another address has its own', a
 
 test('of a burst sent at once the first are taken, in order', async () => {
   const socket = await connect('eve', '203.0.113.20')
-  const tableId = await createTable()
+  const tableId = await gateway.createTable('owner')
   for (let at = 0; at < 10; at += 1)
     socket.send({ type: 'Action', tableId, handId: 'none', action: 'Fold', id: `b${at}` })
   const answers: string[] = []

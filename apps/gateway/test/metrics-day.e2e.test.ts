@@ -1,37 +1,28 @@
 /** A day at the tables by a script, and then every count on `/metrics` is what it must be. */
 import { spawnSync } from 'node:child_process'
-import { connectWs, lintFamily, startRedis, type TestRedis } from '@gw/testing'
+import { connectWs, lintFamily } from '@gw/testing'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
-import {
-  backendsOf,
-  type Demo,
-  type GatewayProcess,
-  startDemo,
-  startGateway,
-  tokenOf,
-} from './harness/platform.ts'
-import { connectPlayer } from './harness/player.ts'
+import { startFleet } from './harness/fleet.ts'
+import { tokenOf } from './harness/platform.ts'
+import { connectPlayer, signIn } from './harness/player.ts'
 import { type Scrape, scrape, scrapeUntil } from './harness/scrape.ts'
 
-let redis: TestRedis
-let demo: Demo
-let gateway: GatewayProcess
 let before: Scrape
 let after: Scrape
 
 const httpLimit = 40
+const fleet = await startFleet({
+  gateways: [{ HTTP_RATE_LIMIT_MAX: String(httpLimit), WS_RATE_LIMIT_MAX: '10' }],
+  demo: { EVENT_ACCEPT_SESSIONS: 'true' },
+})
+afterAll(() => fleet[Symbol.asyncDispose]())
+const {
+  demo,
+  gateways: [gateway],
+} = fleet
 
 beforeAll(async () => {
-  redis = await startRedis()
-  demo = await startDemo({ REDIS_URL: redis.url, EVENT_ACCEPT_SESSIONS: 'true' })
-  gateway = await startGateway({
-    ...backendsOf(demo),
-    REDIS_URL: redis.url,
-    HTTP_RATE_LIMIT_MAX: String(httpLimit),
-    WS_RATE_LIMIT_MAX: '10',
-  })
-  await gateway.ready()
   before = await scrape(gateway)
   await live()
   const isQuiet = (now: Scrape): boolean =>
@@ -44,12 +35,6 @@ beforeAll(async () => {
   after = await scrapeUntil(gateway, isQuiet, (now) => now.text)
 }, 90_000)
 
-afterAll(async () => {
-  await gateway?.[Symbol.asyncDispose]()
-  await demo?.[Symbol.asyncDispose]()
-  redis?.stop()
-})
-
 /** Connects, plays, limits, faults; nothing here depends on how fast the machine is. */
 async function live(): Promise<void> {
   // Strangers: one with a bad token over each way in.
@@ -58,21 +43,18 @@ async function live(): Promise<void> {
   stranger.send({ type: 'Authenticate', token: `${tokenOf('x').slice(0, -4)}AAAA` })
   expect((await stranger.closed).code).toBe(1008)
 
-  const created = await gateway.fetch('/api/tables', { userId: 'ann', method: 'POST', body: { name: 'Day' } })
-  const tableId = z.object({ table_id: z.string() }).parse(await created.json()).table_id
+  const tableId = await gateway.createTable('ann')
   await using ann = await connectPlayer(gateway.wsUrl, 'ann')
   await using ben = await connectPlayer(gateway.wsUrl, 'ben')
-  await using cat = await connectWs(gateway.wsUrl, { headers: { 'user-agent': 'Poker/1 (Mobile)' } })
-  cat.send({ type: 'Authenticate', token: tokenOf('cat'), features: ['acks'] })
-  await cat.next('Welcome')
+  const mobile = { 'user-agent': 'Poker/1 (Mobile)' }
+  await using cat = await signIn(gateway.wsUrl, 'cat', { features: ['acks'], headers: mobile })
   const open = await scrape(gateway)
   expect(open.value('gateway_ws_active_connections', { client_type: 'web' })).toBe(2)
   expect(open.value('gateway_ws_active_connections', { client_type: 'mobile' })).toBe(1)
   expect(open.value('gateway_ws_open_sockets')).toBe(3)
 
   for (const player of [ann, ben]) await player.ask({ type: 'SubscribeTable', tableId })
-  for (const [seatId, { userId }] of [ann, ben].entries())
-    await gateway.fetch(`/api/tables/${tableId}/join`, { userId, method: 'POST', body: { seatId } })
+  for (const [seatId, { userId }] of [ann, ben].entries()) await gateway.takeSeat(userId, tableId, seatId)
   for (const player of [ann, ben]) await player.ask({ type: 'SubscribeChat', tableId })
   // Five lines for two, then a flood: ten of the window's lines are taken, the rest refused.
   for (let at = 0; at < 5; at++)

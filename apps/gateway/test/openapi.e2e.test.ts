@@ -1,32 +1,23 @@
 /** The API document is true: each of its examples, sent to a running gateway, gets the status and the shape it states. */
 import { Ajv2020 } from 'ajv/dist/2020.js'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
 import { z } from 'zod'
 import { documentApi } from '../src/http/document-api.ts'
 import type { Operation } from '../src/http/openapi.ts'
 import { exampleIds } from '../src/http/routes/answers.ts'
-import { backendsOf, type Demo, type GatewayProcess, startDemo, startGateway } from './harness/platform.ts'
+import { startSingle } from './harness/fleet.ts'
 
-let demo: Demo
-let gateway: GatewayProcess
-
-beforeAll(async () => {
-  demo = await startDemo({ HAND_START_DELAY_MS: '1', NEXT_HAND_DELAY_MS: '600000' })
-  gateway = await startGateway({
-    ...backendsOf(demo),
-    HTTP_RATE_LIMIT_MAX: '100000',
+const single = await startSingle({
+  env: {
     VAPID_PUBLIC_KEY: 'public-key',
     API_DOCS: 'true',
     GRPC_CLIENT_TIMEOUT_MS: '20000',
     REQUEST_BUDGET_MS: '20000',
-  })
-  await gateway.ready()
+  },
+  demo: { HAND_START_DELAY_MS: '1', NEXT_HAND_DELAY_MS: '600000' },
 })
-
-afterAll(async () => {
-  await gateway?.[Symbol.asyncDispose]()
-  await demo?.[Symbol.asyncDispose]()
-})
+afterAll(() => single[Symbol.asyncDispose]())
+const { gateway } = single
 
 const document = documentApi()
 const cases = Object.entries(document.paths).flatMap(([path, methods]) =>
@@ -69,17 +60,8 @@ async function startHand(
   owner: string,
   [first, second]: readonly [string, string],
 ): Promise<{ tableId: string; actor: string }> {
-  const post = async (path: string, userId: string, body: object): Promise<unknown> => {
-    const response = await gateway.fetch(path, { userId, method: 'POST', body })
-    expect(response.status).toBeLessThan(300)
-    return response.json()
-  }
-  const table = z
-    .object({ table_id: z.string() })
-    .parse(await post('/api/tables', owner, { name: 'Examples', config: { maxPlayers: 9 } }))
-  const tableId = table.table_id
-  await post(`/api/tables/${tableId}/join`, first, { seatId: 0 })
-  await post(`/api/tables/${tableId}/join`, second, { seatId: 1 })
+  const tableId = await gateway.createTable(owner, { maxPlayers: 9 })
+  for (const [seatId, userId] of [first, second].entries()) await gateway.takeSeat(userId, tableId, seatId)
   const state = async () => (await gateway.fetch(`/api/tables/${tableId}/state`, { userId: owner })).json()
   await expect.poll(async () => playing.safeParse(await state()).success, { timeout: 15_000 }).toBe(true)
   const { hand } = playing.parse(await state()).state

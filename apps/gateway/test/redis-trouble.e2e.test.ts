@@ -1,55 +1,31 @@
 /** Redis full, slow, hung and emptied, and an instance that was away: what users of two gateways notice. */
-import { connectWs, createLink, startRedis, type TestLink, type TestRedis } from '@gw/testing'
+import { createLink, startRedis } from '@gw/testing'
 import { Redis } from 'ioredis'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import {
-  backendsOf,
-  type Demo,
-  type GatewayProcess,
-  startDemo,
-  startGateway,
-  tokenOf,
-} from './harness/platform.ts'
-import { connectPlayer, type Player } from './harness/player.ts'
+import { afterAll, expect, test } from 'vitest'
+import { startFleet } from './harness/fleet.ts'
+import type { GatewayProcess } from './harness/platform.ts'
+import { connectPlayer, type Player, signIn } from './harness/player.ts'
 
-let redis: TestRedis
-let admin: Redis
-let link: TestLink
-let demo: Demo
-/** Behind the link. */
-let far: GatewayProcess
-let near: GatewayProcess
-
-beforeAll(async () => {
-  redis = await startRedis()
-  admin = new Redis(redis.url)
-  link = await createLink({ target: redis.url })
-  demo = await startDemo()
-  const env = { ...backendsOf(demo), HTTP_RATE_LIMIT_MAX: '10000', WS_RATE_LIMIT_MAX: '1000' }
-  ;[far, near] = await Promise.all([
-    startGateway({ ...env, REDIS_URL: link.url }),
-    startGateway({ ...env, REDIS_URL: redis.url }),
-  ])
-  await Promise.all([far.ready(), near.ready()])
-})
+const redis = await startRedis()
+const admin = new Redis(redis.url)
+const link = await createLink({ target: redis.url })
+const fleet = await startFleet({ redis, gateways: [{ REDIS_URL: link.url }, {}] })
+/** `far` has the link between itself and Redis. */
+const {
+  gateways: [far, near],
+} = fleet
 
 afterAll(async () => {
-  for (const part of [far, near, demo]) await part?.[Symbol.asyncDispose]()
-  admin?.disconnect()
-  await link?.close()
-  redis?.stop()
+  await fleet[Symbol.asyncDispose]()
+  admin.disconnect()
+  await link.close()
+  redis.stop()
 })
 
 /** A table, watched by a user of each name on the instance given. */
 async function watch(instance: GatewayProcess, userId: string, tableId?: string): Promise<[Player, string]> {
   const player = await connectPlayer(instance.wsUrl, userId)
-  const table =
-    tableId ??
-    (
-      (await (
-        await near.fetch('/api/tables', { userId, method: 'POST', body: { name: 'Trouble' } })
-      ).json()) as { readonly table_id: string }
-    ).table_id
+  const table = tableId ?? (await near.createTable(userId))
   expect(await player.ask({ type: 'SubscribeTable', tableId: table })).toMatchObject({
     type: 'TableSnapshot',
   })
@@ -156,10 +132,7 @@ test('Redis emptied under open sockets: people are online again, told anew, with
 test('an instance that slept through its lease takes nobody along who went elsewhere', async () => {
   const [watcher, tableId] = await watch(far, 'sleep-fay')
   await using _ = watcher
-  const peers = await connectWs(far.wsUrl)
-  await using __ = peers
-  peers.send({ type: 'Authenticate', token: tokenOf('sleep-gus'), features: ['acks', 'presence'] })
-  await peers.next('Welcome')
+  await using peers = await signIn(far.wsUrl, 'sleep-gus', { features: ['acks', 'presence'] })
   const [before] = await watch(near, 'sleep-hal', tableId)
   peers.send({ type: 'SubscribePresence', userIds: ['sleep-hal'] })
   await peers.next(({ type, users, status }) => JSON.stringify([type, users, status]).includes('online'))

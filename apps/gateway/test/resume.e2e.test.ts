@@ -1,45 +1,18 @@
 /** Clients of the SDK move to another instance when theirs is killed: nothing lost, nothing doubled. */
 import { type Client, createClient } from '@gw/client'
-import { connectWs, startRedis, type TestMessage, type TestRedis } from '@gw/testing'
+import { connectWs, type TestMessage } from '@gw/testing'
 import type { ServerMessage } from '@gw/protocol'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import {
-  backendsOf,
-  type Demo,
-  type GatewayProcess,
-  startDemo,
-  startGateway,
-  tokenOf,
-} from './harness/platform.ts'
+import { afterAll, expect, test } from 'vitest'
+import { startFleet } from './harness/fleet.ts'
+import { startGateway, tokenOf } from './harness/platform.ts'
 import { connectPlayer } from './harness/player.ts'
 
-let redis: TestRedis
-let demo: Demo
-let two: GatewayProcess
-let env: Record<string, string>
-
-beforeAll(async () => {
-  redis = await startRedis()
-  demo = await startDemo({ REDIS_URL: redis.url })
-  env = {
-    ...backendsOf(demo),
-    REDIS_URL: redis.url,
-    HTTP_RATE_LIMIT_MAX: '10000',
-    WS_RATE_LIMIT_MAX: '1000',
-  }
-  two = await startGateway(env)
-  await two.ready()
-})
-
-afterAll(async () => {
-  for (const part of [two, demo]) await part?.[Symbol.asyncDispose]()
-  redis?.stop()
-})
-
-async function createTable(userId: string): Promise<string> {
-  const response = await two.fetch('/api/tables', { userId, method: 'POST', body: { name: 'Resume' } })
-  return ((await response.json()) as { readonly table_id: string }).table_id
-}
+const fleet = await startFleet({ gateways: [{}] })
+afterAll(() => fleet[Symbol.asyncDispose]())
+const {
+  env,
+  gateways: [two],
+} = fleet
 
 interface Watcher extends Disposable {
   readonly client: Client
@@ -87,7 +60,7 @@ const seqsOf = (received: readonly ServerMessage[], channel: string): number[] =
   )
 
 test('an instance killed in the middle of traffic: its clients go on elsewhere, every message once and in order', async () => {
-  const tableId = await createTable('resume-ann')
+  const tableId = await two.createTable('resume-ann')
   await using one = await startGateway(env)
   await one.ready()
   let url = one.wsUrl
@@ -173,7 +146,7 @@ test('an empty resume is answered too, right behind Welcome, and then comes the 
 })
 
 test('what cannot be joined on is said, and a snapshot with its position follows', async () => {
-  const tableId = await createTable('resume-eve')
+  const tableId = await two.createTable('resume-eve')
   await using eve = await connectPlayer(two.wsUrl, 'resume-eve')
   await eve.ask({ type: 'SubscribeTable', tableId })
   await eve.ask({ type: 'ChatSend', tableId, message: 'before' })
@@ -206,7 +179,7 @@ test('what cannot be joined on is said, and a snapshot with its position follows
 })
 
 test('who left the table reads nothing of what was said there since', async () => {
-  const tableId = await createTable('resume-fay')
+  const tableId = await two.createTable('resume-fay')
   await using fay = await connectPlayer(two.wsUrl, 'resume-fay')
   await fay.ask({ type: 'SubscribeTable', tableId })
   const { epoch, seq } = await fay.ask({ type: 'SubscribeChat', tableId })
@@ -230,21 +203,17 @@ test('a token in the handshake, then Authenticate: another Welcome with features
 })
 
 test('Redis comes back empty: the open socket is told that continuity ended, and gets the state anew', async () => {
-  await using own = await startRedis()
-  await using platform = await startDemo({ REDIS_URL: own.url })
-  await using gateway = await startGateway({ ...backendsOf(platform), REDIS_URL: own.url })
-  await gateway.ready()
-  const created = await gateway.fetch('/api/tables', {
-    userId: 'reset-ann',
-    method: 'POST',
-    body: { name: 'R' },
-  })
-  const { table_id: tableId } = (await created.json()) as { readonly table_id: string }
+  await using own = await startFleet({ gateways: [{}] })
+  const {
+    redis,
+    gateways: [gateway],
+  } = own
+  const tableId = await gateway.createTable('reset-ann')
   await using ann = await connectPlayer(gateway.wsUrl, 'reset-ann')
   const before = await ann.ask({ type: 'SubscribeTable', tableId })
-  await own.kill('SIGKILL')
+  await redis.kill('SIGKILL')
   await gateway.process.line('redis_down')
-  await own.restart()
+  await redis.restart()
   await gateway.ready()
   const reset = await ann.next(
     ({ type, channel }) => type === 'Reset' && channel === `table:${tableId}`,

@@ -1,18 +1,10 @@
 /** A deploy: three instances restarted in turn under 300 clients of the SDK, with chat and play. Nobody notices more than a reconnect. */
 import { type Client, createClient } from '@gw/client'
 import { lobbyChannel } from '@gw/protocol'
-import { startRedis, type TestRedis } from '@gw/testing'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { z } from 'zod'
-import {
-  backendsOf,
-  type Demo,
-  type GatewayProcess,
-  startDemo,
-  startGateway,
-  tokenOf,
-} from './harness/platform.ts'
+import { startFleet } from './harness/fleet.ts'
+import { type GatewayProcess, startGateway, tokenOf } from './harness/platform.ts'
 
 const clientCount = 300
 const tableCount = 30
@@ -20,17 +12,9 @@ const pauseMs = 1000
 /** Bounds prove that nothing is waited for for ever: the machine may be busy with other tests. */
 const patienceMs = 60_000
 
-let redis: TestRedis
-let demo: Demo
-let env: Record<string, string>
-const instances: GatewayProcess[] = []
-
-beforeAll(async () => {
-  redis = await startRedis()
-  demo = await startDemo({ REDIS_URL: redis.url, NEXT_HAND_DELAY_MS: '300' })
-  env = {
-    ...backendsOf(demo),
-    REDIS_URL: redis.url,
+const fleet = await startFleet({
+  gateways: [{}, {}, {}],
+  env: {
     HTTP_RATE_LIMIT_MAX: '1000000',
     WS_RATE_LIMIT_MAX: '1000000',
     MAX_CONNECTIONS_PER_ADDRESS: '1000',
@@ -38,20 +22,15 @@ beforeAll(async () => {
     // A busy machine is not what is tried here.
     GRPC_CLIENT_TIMEOUT_MS: '10000',
     REDIS_TIMEOUT_MS: '5000',
-  }
-  instances.push(
-    ...(await Promise.all([
-      startGateway(env, { timeoutMs: patienceMs }),
-      startGateway(env, { timeoutMs: patienceMs }),
-      startGateway(env, { timeoutMs: patienceMs }),
-    ])),
-  )
-  await Promise.all(instances.map((instance) => instance.ready(patienceMs)))
+  },
+  demo: { NEXT_HAND_DELAY_MS: '300' },
+  timeoutMs: patienceMs,
 })
-
+const { env } = fleet
+/** Those that take connections. */
+const instances: GatewayProcess[] = [...fleet.gateways]
 afterAll(async () => {
-  for (const part of [...instances, demo]) await part?.[Symbol.asyncDispose]()
-  redis?.stop()
+  for (const part of [...instances, fleet]) await part[Symbol.asyncDispose]()
 })
 
 /** The load balancer: each connection goes to the next instance that takes any. */
@@ -160,20 +139,12 @@ function chatter(tables: readonly (readonly Seen[])[]) {
   }
 }
 
-const created = z.object({ table_id: z.string() })
-
-async function createTable(name: string): Promise<string> {
-  const [instance] = instances
-  const response = await instance?.fetch('/api/tables', {
-    userId: 'roll-owner',
-    method: 'POST',
-    body: { name, config: { smallBlind: 1, bigBlind: 2, startingStack: 10_000, turnTimerSeconds: 300 } },
-  })
-  return created.parse(await response?.json()).table_id
-}
-
 test('each instance restarted with SIGTERM: 0 lost, 0 doubled, 0 errors, for 300 clients', async () => {
-  const tableIds = await Promise.all(Array.from({ length: tableCount }, (_, at) => createTable(`Roll ${at}`)))
+  const config = { smallBlind: 1, bigBlind: 2, startingStack: 10_000, turnTimerSeconds: 300 }
+  const [first] = fleet.gateways
+  const tableIds = await Promise.all(
+    Array.from({ length: tableCount }, (_, at) => first.createTable(`roll-owner-${at}`, config)),
+  )
   const tables = tableIds.map((tableId, at) =>
     Array.from({ length: clientCount / tableCount }, (_, n) => join(`roll-${at}-${n}`, tableId)),
   )
@@ -183,13 +154,13 @@ test('each instance restarted with SIGTERM: 0 lost, 0 doubled, 0 errors, for 300
   const [players = []] = tables
   const bots = players.slice(0, 2).map(play)
   for (const [seatId, { client, tableId, userId }] of players.slice(0, 2).entries()) {
-    const funded = await instances[0]?.fetch(`/api/accounts/${userId}/deposit`, {
+    const funded = await first.fetch(`/api/accounts/${userId}/deposit`, {
       userId,
       method: 'POST',
       body: { amount: 50_000, source: 'BONUS' },
       headers: { 'idempotency-key': userId },
     })
-    expect(funded?.status).toBe(200)
+    expect(funded.status).toBe(200)
     expect(await client.request({ type: 'JoinSeat', tableId, seatId })).toMatchObject({ ok: true })
   }
   const stopTalking = chatter(tables)

@@ -1,39 +1,20 @@
 /** Sockets that flood, churn, freeze or will not close, and a process without files: neighbours notice nothing. */
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { connectWs, createLink, startRedis, type TestRedis } from '@gw/testing'
+import { connectWs, createLink } from '@gw/testing'
 import { Redis } from 'ioredis'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import {
-  backendsOf,
-  type Demo,
-  type GatewayProcess,
-  startDemo,
-  startGateway,
-  tokenOf,
-} from './harness/platform.ts'
-import { connectPlayer } from './harness/player.ts'
+import { afterAll, expect, test } from 'vitest'
+import { startFleet } from './harness/fleet.ts'
+import { backendsOf, startGateway } from './harness/platform.ts'
+import { connectPlayer, signIn } from './harness/player.ts'
 
-let redis: TestRedis
-let demo: Demo
-let gateway: GatewayProcess
-
-beforeAll(async () => {
-  redis = await startRedis()
-  demo = await startDemo()
-  gateway = await startGateway({
-    ...backendsOf(demo),
-    REDIS_URL: redis.url,
-    HTTP_RATE_LIMIT_MAX: '10000',
-    WS_PING_INTERVAL_MS: '1000',
-  })
-  await gateway.ready()
-})
-
-afterAll(async () => {
-  for (const part of [gateway, demo]) await part?.[Symbol.asyncDispose]()
-  redis?.stop()
-})
+const fleet = await startFleet({ gateways: [{ WS_RATE_LIMIT_MAX: '20', WS_PING_INTERVAL_MS: '1000' }] })
+afterAll(() => fleet[Symbol.asyncDispose]())
+const {
+  redis,
+  demo,
+  gateways: [gateway],
+} = fleet
 
 async function openSockets(): Promise<number> {
   const text = await (await fetch(gateway.metricsUrl)).text()
@@ -43,8 +24,7 @@ async function openSockets(): Promise<number> {
 
 /** A table of its own, and a user at it who expects answers. */
 async function neighbour(userId: string) {
-  const created = await gateway.fetch('/api/tables', { userId, method: 'POST', body: { name: 'Quiet' } })
-  const { table_id: tableId } = (await created.json()) as { readonly table_id: string }
+  const tableId = await gateway.createTable(userId)
   const player = await connectPlayer(gateway.wsUrl, userId)
   await player.ask({ type: 'SubscribeTable', tableId })
   return { player, tableId }
@@ -85,9 +65,7 @@ test('subscribing and leaving over and over leaves nothing behind', async () => 
 test('a peer that froze is gone after a ping without an answer, and its place is free', async () => {
   const before = await openSockets()
   await using link = await createLink({ target: gateway.url })
-  const frozen = await connectWs(`ws://127.0.0.1:${link.port}/ws`)
-  frozen.send({ type: 'Authenticate', token: tokenOf('frozen-dan') })
-  await frozen.next('Welcome')
+  await signIn(`ws://127.0.0.1:${link.port}/ws`, 'frozen-dan')
   expect(await openSockets()).toBe(before + 1)
   link.blackhole()
   await expect.poll(openSockets, { timeout: 15_000 }).toBe(before)

@@ -1,8 +1,8 @@
 /** One player's click, seen in a real OTLP sink: gateway A, Game, the publish, gateway B, the receiver. */
-import { type ReceivedSpan, startOtlpSink, startRedis, type TestMessage } from '@gw/testing'
+import { type ReceivedSpan, startOtlpSink, type TestMessage } from '@gw/testing'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { backendsOf, startDemo, startGateway } from './harness/platform.ts'
+import { startFleet } from './harness/fleet.ts'
 import { connectPlayer, type Player } from './harness/player.ts'
 
 const recordedCalls = z.object({
@@ -27,27 +27,25 @@ function actorOf(snapshot: TestMessage, players: readonly Player[]): Player {
 }
 
 test('a click is one trace: handler, Game, publish, delivery on both instances, with right parents and links', async () => {
-  const redis = await startRedis()
   await using sink = await startOtlpSink()
-  await using demo = await startDemo({ REDIS_URL: redis.url })
-  const env = {
-    ...backendsOf(demo),
-    REDIS_URL: redis.url,
-    OTEL_EXPORTER_OTLP_ENDPOINT: sink.endpoint,
-    OTEL_TRACES_SAMPLER_ARG: '1',
-    OTEL_BSP_SCHEDULE_DELAY: '50',
-    OTEL_RESOURCE_ATTRIBUTES: 'deployment.environment.name=test',
-  }
-  await using a = await startGateway({ ...env, INSTANCE_ID: 'a' })
-  await using b = await startGateway({ ...env, INSTANCE_ID: 'b' })
-  await Promise.all([a.ready(), b.ready()])
-  const created = await a.fetch('/api/tables', { userId: 'ann', method: 'POST', body: { name: 'Traced' } })
-  const tableId = z.object({ table_id: z.string() }).parse(await created.json()).table_id
+  await using fleet = await startFleet({
+    gateways: [{ INSTANCE_ID: 'a' }, { INSTANCE_ID: 'b' }],
+    env: {
+      OTEL_EXPORTER_OTLP_ENDPOINT: sink.endpoint,
+      OTEL_TRACES_SAMPLER_ARG: '1',
+      OTEL_BSP_SCHEDULE_DELAY: '50',
+      OTEL_RESOURCE_ATTRIBUTES: 'deployment.environment.name=test',
+    },
+  })
+  const {
+    demo,
+    gateways: [a, b],
+  } = fleet
+  const tableId = await a.createTable('ann')
   await using ann = await connectPlayer(a.wsUrl, 'ann')
   await using ben = await connectPlayer(b.wsUrl, 'ben')
   for (const player of [ann, ben]) await player.ask({ type: 'SubscribeTable', tableId })
-  for (const [seatId, { userId }] of [ann, ben].entries())
-    await a.fetch(`/api/tables/${tableId}/join`, { userId, method: 'POST', body: { seatId } })
+  for (const [seatId, { userId }] of [ann, ben].entries()) await a.takeSeat(userId, tableId, seatId)
   const dealt = await ann.next(isTurnOf('ann'))
 
   // The click: whoever is to act folds, and the other one, on the other instance, sees it.
@@ -113,5 +111,4 @@ test('a click is one trace: handler, Game, publish, delivery on both instances, 
   const names = new Set(sink.received.map(({ name }) => name.replace(/^(deliver|publish|ws\.).*/, '$1')))
   expect([...names].filter((name) => /^(fs|dns|net|tcp|middleware)/i.test(name))).toEqual([])
   expect(names).toContain('EVALSHA')
-  redis.stop()
 }, 60_000)

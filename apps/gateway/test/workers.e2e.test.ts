@@ -1,38 +1,23 @@
 /** Two workers behind one port: one fleet on one host. */
-import { startRedis, type TestRedis } from '@gw/testing'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, expect, test, vi } from 'vitest'
 import type { AppProcess } from './harness/app-process.ts'
-import { backendsOf, type Demo, type GatewayProcess, startDemo, startGateway } from './harness/platform.ts'
+import { startFleet } from './harness/fleet.ts'
+import { startGateway } from './harness/platform.ts'
 import { connectPlayer, type Player } from './harness/player.ts'
 
 const token = 'workers-only-for-tests-0123456789-abcdef'
 // Several processes start and end in each test: only something that hangs takes so long.
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 180_000 })
 
-let redis: TestRedis
-let demo: Demo
-let gateway: GatewayProcess
-
-beforeAll(async () => {
-  redis = await startRedis()
-  demo = await startDemo({ REDIS_URL: redis.url })
-  gateway = await startGateway(
-    {
-      ...backendsOf(demo),
-      REDIS_URL: redis.url,
-      INSTANCE_ID: 'host',
-      WORKERS: '2',
-      ADMIN_TOKEN: token,
-    },
-    { timeoutMs: 60_000 },
-  )
-  await gateway.ready(60_000)
+const fleet = await startFleet({
+  gateways: [{ INSTANCE_ID: 'host', WORKERS: '2', ADMIN_TOKEN: token }],
+  timeoutMs: 60_000,
 })
-
-afterAll(async () => {
-  for (const part of [gateway, demo]) await part?.[Symbol.asyncDispose]()
-  redis?.stop()
-})
+afterAll(() => fleet[Symbol.asyncDispose]())
+const {
+  redis,
+  gateways: [gateway],
+} = fleet
 
 interface Report {
   readonly instanceId: string
@@ -79,8 +64,7 @@ test('workers share the port by turns, speak as one fleet, and are counted as on
     Array.from({ length: 6 }, (_, at) => connectPlayer(gateway.wsUrl, `wk-${at}`)),
   )
   expect(new Set(players.map(instanceOf))).toEqual(new Set(['host-1.1', 'host-2.1']))
-  const created = await gateway.fetch('/api/tables', { userId: 'wk-0', method: 'POST', body: { name: 'W' } })
-  const { table_id: tableId } = (await created.json()) as { readonly table_id: string }
+  const tableId = await gateway.createTable('wk-0')
   for (const player of players) {
     await player.ask({ type: 'SubscribeTable', tableId })
     await player.ask({ type: 'SubscribeChat', tableId })

@@ -49,6 +49,13 @@ async function exitOf(child: ChildProcess) {
   return { code, signal }
 }
 
+const running = new Set<ChildProcess>()
+
+/** Also those of a test file that failed before it could end them. */
+function killRunning(): void {
+  for (const child of running) child.kill('SIGKILL')
+}
+
 export function startApp({ app, env, timeoutMs = 45_000, openFiles }: AppProcessOptions): AppProcess {
   const main = resolve(root, `apps/${app}/src/main.ts`)
   const line = [process.execPath, '--conditions=@gw/source', main]
@@ -59,6 +66,9 @@ export function startApp({ app, env, timeoutMs = 45_000, openFiles }: AppProcess
     env: { PATH: process.env['PATH'] ?? '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  if (!process.listeners('exit').includes(killRunning)) process.on('exit', killRunning)
+  running.add(child)
+  child.once('exit', () => running.delete(child))
   const lines: LogLine[] = []
   const raw: string[] = []
   const waiting = new Set<(line: LogLine) => void>()

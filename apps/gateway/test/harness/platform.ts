@@ -5,6 +5,9 @@ import { type AppProcess, type AppProcessOptions, startApp } from './app-process
 /** At least 32 bytes; of the tests only. */
 export const secret = 'only-for-tests-0123456789-abcdefghijklmnop'
 
+/** Variables of a process. */
+export type Environment = Readonly<Record<string, string>>
+
 /** A token as the platform's identity provider would give it. */
 export function tokenOf(userId: string, claims: Readonly<Record<string, unknown>> = {}): string {
   return signToken({ sub: userId, preferred_username: userId, ...claims }, secret)
@@ -75,7 +78,13 @@ export interface GatewayProcess extends AsyncDisposable {
       readonly signal?: AbortSignal
     },
   ): Promise<Response>
+  /** Makes a table of this user, by the API; gives its id. */
+  createTable(userId: string, config?: object): Promise<string>
+  /** Sits a user down, by the API, where a poor one gets the bonus of the day. */
+  takeSeat(userId: string, tableId: string, seatId: number): Promise<void>
 }
+
+const createdTable = z.object({ table_id: z.string() })
 
 const freePorts = {
   BALANCE_HTTP_PORT: '0',
@@ -88,7 +97,7 @@ const freePorts = {
 }
 
 /** The demo platform as a process of its own, on free ports. */
-export async function startDemo(env: Readonly<Record<string, string>> = {}): Promise<Demo> {
+export async function startDemo(env: Environment = {}): Promise<Demo> {
   const process = startApp({
     app: 'demo',
     env: {
@@ -129,7 +138,7 @@ export async function startDemo(env: Readonly<Record<string, string>> = {}): Pro
 }
 
 /** Where a gateway finds a demo. */
-export function backendsOf({ ports }: Pick<Demo, 'ports'>): Readonly<Record<string, string>> {
+export function backendsOf({ ports }: Pick<Demo, 'ports'>): Environment {
   return {
     GAME_SERVICE_URL: `127.0.0.1:${ports.game}`,
     PLAYER_SERVICE_URL: `127.0.0.1:${ports.player}`,
@@ -142,7 +151,7 @@ export function backendsOf({ ports }: Pick<Demo, 'ports'>): Readonly<Record<stri
 
 /** One gateway process on free ports; resolves when it listens, not when it is ready. */
 export async function startGateway(
-  env: Readonly<Record<string, string>> = {},
+  env: Environment = {},
   options: Pick<AppProcessOptions, 'openFiles' | 'timeoutMs'> = {},
 ): Promise<GatewayProcess> {
   const defaults = {
@@ -157,6 +166,22 @@ export async function startGateway(
   const process = startApp({ app: 'gateway', env: { ...defaults, ...env }, ...options })
   const { port, metricsPort, internalPort, adminPort } = gatewayPorts.parse(await process.line('started'))
   const url = `http://127.0.0.1:${port}`
+  const ask: GatewayProcess['fetch'] = (path, { userId, method = 'GET', body, headers = {}, signal } = {}) =>
+    fetch(url + path, {
+      method,
+      ...(signal && { signal }),
+      headers: {
+        ...(userId !== undefined && { authorization: `Bearer ${tokenOf(userId)}` }),
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    })
+  const post = async (path: string, userId: string, body: object): Promise<unknown> => {
+    const response = await ask(path, { userId, method: 'POST', body })
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
+    return response.json()
+  }
   return {
     process,
     url,
@@ -173,17 +198,13 @@ export async function startGateway(
         if (late.aborted) throw new Error(`not ready: ${body}`)
       }
     },
-    fetch(path, { userId, method = 'GET', body, headers = {}, signal } = {}) {
-      return fetch(url + path, {
-        method,
-        ...(signal && { signal }),
-        headers: {
-          ...(userId !== undefined && { authorization: `Bearer ${tokenOf(userId)}` }),
-          ...(body !== undefined && { 'content-type': 'application/json' }),
-          ...headers,
-        },
-        ...(body !== undefined && { body: JSON.stringify(body) }),
-      })
+    fetch: ask,
+    async createTable(userId, config) {
+      const body = { name: `Table of ${userId}`, ...(config && { config }) }
+      return createdTable.parse(await post('/api/tables', userId, body)).table_id
+    },
+    async takeSeat(userId, tableId, seatId) {
+      await post(`/api/tables/${tableId}/join`, userId, { seatId })
     },
     [Symbol.asyncDispose]: () => process[Symbol.asyncDispose](),
   }

@@ -14,6 +14,26 @@ export interface Player extends AsyncDisposable {
   assertKnownMessages(): void
 }
 
+export interface Hello {
+  readonly features?: readonly string[]
+  /** By channel, where the user stands. */
+  readonly resume?: object
+  /** Of the handshake. */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** A user's authenticated socket. Without `features` it is one of today's web client. */
+export async function signIn(
+  wsUrl: string,
+  userId: string,
+  { headers = {}, ...hello }: Hello = {},
+): Promise<TestWsClient> {
+  const socket = await connectWs(wsUrl, { headers })
+  socket.send({ type: 'Authenticate', token: tokenOf(userId), ...hello })
+  await socket.next('Welcome')
+  return socket
+}
+
 let lastId = 0
 
 /** Connects and authenticates with feature `acks`, or as today's web client with `legacy`. */
@@ -22,13 +42,7 @@ export async function connectPlayer(
   userId: string,
   kind: 'acks' | 'legacy' = 'acks',
 ): Promise<Player> {
-  const socket = await connectWs(wsUrl)
-  socket.send({
-    type: 'Authenticate',
-    token: tokenOf(userId),
-    ...(kind === 'acks' && { features: ['acks'] }),
-  })
-  await socket.next('Welcome')
+  const socket = await signIn(wsUrl, userId, kind === 'acks' ? { features: ['acks'] } : {})
   return {
     userId,
     socket,
