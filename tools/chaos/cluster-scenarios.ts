@@ -56,7 +56,6 @@ export const clusterScenarios: readonly ClusterScenario[] = [
     name: 'cluster-failover',
     about: 'CLUSTER FAILOVER to each replica in turn',
     mayReset: false,
-    inCi: false,
     async trouble({ cluster, durationMs }) {
       for (const replica of cluster.nodes.slice(3)) {
         await ask(replica, 'CLUSTER', 'FAILOVER')
@@ -68,7 +67,6 @@ export const clusterScenarios: readonly ClusterScenario[] = [
     name: 'cluster-master-killed',
     about: 'kill -9 of a master; what it had not replicated is gone, and told',
     mayReset: true,
-    inCi: false,
     async trouble({ cluster, durationMs }) {
       await pause(durationMs / 4)
       await cluster.nodes[0]?.kill('SIGKILL')
@@ -80,7 +78,6 @@ export const clusterScenarios: readonly ClusterScenario[] = [
     name: 'cluster-slot-moved',
     about: 'the slots of the channels of one master move to another',
     mayReset: false,
-    inCi: false,
     async trouble({ cluster, durationMs }) {
       const [from] = cluster.nodes
       for (const channel of channels) {

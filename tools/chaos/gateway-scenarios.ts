@@ -45,6 +45,18 @@ function askRedisEvery(
   }
 }
 
+/** For everyone to be back, or told. */
+const returnDeadlineMs = 30_000
+
+/** Each subscriber went away at least once and is back, with all that it missed. */
+async function untilAllResumed({ load, problem }: Pick<Stage, 'load' | 'problem'>): Promise<void> {
+  const late = Date.now() + returnDeadlineMs
+  const strangers = (): readonly Subscriber[] =>
+    load.subscribers.filter(({ track }) => !track.sights.some(({ kind }) => kind === 'recovered'))
+  while (strangers().length > 0 && Date.now() < late) await pause(50)
+  for (const { track } of strangers()) problem(`${track.name} never resumed`)
+}
+
 /** A chat's log keeps 500. */
 const floodMessages = 700
 const floodDeadlineMs = 30_000
@@ -67,14 +79,12 @@ async function floodBeside({ fleet, load, random, durationMs, problem }: Stage):
   while (sent() < enough && Date.now() < late) await pause(50)
   if (sent() < enough) problem(`the flood did not come: ${sent()} messages`)
   for (const subscriber of load.subscribers) subscriber.release()
-  await pause(durationMs / 4)
+  await untilAllResumed({ load, problem })
   const { verdict, problems, published } = await flood.finish()
   const { lost, doubled, inverted, falseRecovered, resets } = verdict
   for (const text of problems) problem(`flood: ${text}`)
   if (lost + doubled + inverted + falseRecovered + resets > 0)
     problem(`flood of ${published}: ${JSON.stringify(verdict)}`)
-  for (const { track } of load.subscribers)
-    if (!track.sights.some(({ kind }) => kind === 'recovered')) problem(`${track.name} never resumed`)
 }
 
 /** Resident memory of a process, in MB. */
@@ -83,8 +93,6 @@ async function residentMb(pid: number): Promise<number> {
   return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024
 }
 
-/** For everyone to be back, or told. */
-const returnDeadlineMs = 30_000
 const slowGrowthMb = 200
 const slowDeadlineMs = 15_000
 
@@ -135,11 +143,7 @@ async function authenticateSlowly({ fleet, goesOn, load, problem }: Stage): Prom
     if (away()) problem('nobody came back to a gateway without the key')
     await pause(500)
   } while (goesOn())
-  const late = Date.now() + returnDeadlineMs
-  const strangers = (): readonly Subscriber[] =>
-    load.subscribers.filter(({ track }) => !track.sights.some(({ kind }) => kind === 'recovered'))
-  while (strangers().length > 0 && Date.now() < late) await pause(50)
-  for (const { track } of strangers()) problem(`${track.name} never resumed`)
+  await untilAllResumed({ load, problem })
 }
 
 /** In the order of the usual run. */
@@ -148,7 +152,6 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
     name: 'gateway-sigkill',
     about: 'a gateway is killed under load, its clients go to the other',
     mayReset: false,
-    inCi: true,
     load: { publishers: 2, everyMs: 10 },
     trouble: endGateways('SIGKILL'),
   },
@@ -156,7 +159,6 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
     name: 'gateway-sigterm',
     about: 'a gateway is told to stop under load',
     mayReset: false,
-    inCi: true,
     load: { publishers: 2, everyMs: 10 },
     trouble: endGateways('SIGTERM'),
   },
@@ -164,7 +166,6 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
     name: 'slow-auth',
     about: 'all gateways killed; their successors fetch the key of the tokens slowly while messages go on',
     mayReset: false,
-    inCi: true,
     load: { publishers: 2, everyMs: 10 },
     slowTokens: true,
     trouble: authenticateSlowly,
@@ -173,7 +174,6 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
     name: 'two-publishers',
     about: 'two publishers into one channel, through both gateways',
     mayReset: false,
-    inCi: false,
     load: { publishers: 2, everyMs: 1 },
     trouble: ({ durationMs }) => pause(durationMs),
   },
@@ -181,7 +181,6 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
     name: 'three-publishers',
     about: 'three publishers into one channel, through both gateways',
     mayReset: false,
-    inCi: true,
     load: { publishers: 3, everyMs: 1 },
     trouble: ({ durationMs }) => pause(durationMs),
   },
@@ -189,7 +188,6 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
     name: 'redis-link-cut',
     about: 'all connections to Redis cut every 0.7 to 1.3 s',
     mayReset: false,
-    inCi: true,
     load: { publishers: 2, everyMs: 10 },
     async trouble({ fleet, random, goesOn }) {
       while (goesOn()) {
@@ -202,7 +200,6 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
     name: 'quiet-beside-flood',
     about: 'the subscribers of a quiet channel are away while another is flooded past its history',
     mayReset: false,
-    inCi: false,
     load: { publishers: 1, everyMs: 300 },
     trouble: floodBeside,
   },
@@ -210,7 +207,6 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
     name: 'slow-reader',
     about: 'a subscriber stops reading: closed, comes back; the gateway stays small',
     mayReset: false,
-    inCi: false,
     load: { publishers: 1, everyMs: 12, subscribers: 4, textLength: 60_000 },
     trouble: stopReading,
   },
@@ -218,7 +214,6 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
     name: 'pubsub-killed',
     about: 'CLIENT KILL TYPE pubsub every second',
     mayReset: false,
-    inCi: true,
     load: { publishers: 2, everyMs: 10 },
     trouble: askRedisEvery(1000, ['CLIENT', 'KILL', 'TYPE', 'pubsub']),
   },
@@ -226,7 +221,6 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
     name: 'redis-hung',
     about: 'SIGSTOP of Redis for 3 s',
     mayReset: false,
-    inCi: true,
     load: { publishers: 2, everyMs: 10 },
     async trouble({ fleet, goesOn }) {
       while (goesOn()) {
@@ -241,7 +235,6 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
     name: 'script-flush',
     about: 'SCRIPT FLUSH every 20 ms',
     mayReset: false,
-    inCi: true,
     load: { publishers: 2, everyMs: 5 },
     trouble: askRedisEvery(20, ['SCRIPT', 'FLUSH']),
   },
@@ -249,7 +242,6 @@ export const gatewayScenarios: readonly GatewayScenario[] = [
     name: 'redis-emptied',
     about: 'Redis killed and started empty: a new epoch, and everyone is told',
     mayReset: true,
-    inCi: true,
     load: { publishers: 2, everyMs: 10 },
     async trouble({ fleet, load, goesOn, problem }) {
       let times = 0

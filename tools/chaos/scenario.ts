@@ -22,8 +22,6 @@ export interface Scenario {
   readonly about: string
   /** The log itself goes: subscribers must be told, so resets are right. */
   readonly mayReset: boolean
-  /** Part of every CI run: it demands nothing of the machine's speed. */
-  readonly inCi: boolean
 }
 
 /** What makes an outcome a failure, in words; empty when all is well. */
