@@ -10,12 +10,10 @@ import type {
 import type { ChannelLog, Upstream } from './channel-log.ts'
 import { PubSubError } from './errors.ts'
 import { JoinRounds } from './join-rounds.ts'
-import { LocalSubscription } from './local-subscription.ts'
+import { LocalSubscription, type SubscriptionOwner } from './local-subscription.ts'
 
-export interface FeedOptions {
-  readonly channel: string
-  /** False for ephemeral channels: holes are passed over, there is nothing to repair them from. */
-  readonly logged: boolean
+/** What all channels of an instance share. */
+export interface FeedContext {
   readonly log: ChannelLog
   readonly upstream: Upstream
   /** Messages a read. */
@@ -23,7 +21,14 @@ export interface FeedOptions {
   readonly maxBuffered: number
   readonly onEvent: (event: BrokerEvent) => void
   /** Nobody is subscribed any more. */
-  readonly onEmpty: () => void
+  readonly onEmpty: (feed: ChannelFeed) => void
+}
+
+export interface FeedOptions {
+  readonly channel: string
+  /** False for ephemeral channels: holes are passed over, there is nothing to repair them from. */
+  readonly logged: boolean
+  readonly context: FeedContext
 }
 
 type Head = Position & { readonly publishedAtMs: number }
@@ -37,10 +42,13 @@ const maxRetryMs = 2000
  *     joining ──► live ──hole, new epoch, link back──► syncing ──► live
  *                                                        │ messages wait (bounded), the log is read to its head
  */
-export class ChannelFeed {
-  readonly #options: FeedOptions
+export class ChannelFeed implements SubscriptionOwner {
+  readonly channel: string
+  readonly #logged: boolean
+  readonly #context: FeedContext
   readonly #subscriptions = new Set<LocalSubscription>()
-  readonly #joins: JoinRounds
+  // Made for the first who was here before: there may be a channel for each user.
+  #joins: JoinRounds | undefined
   #joining: Promise<void> | undefined
   #head: Head | undefined
   #syncing = true
@@ -52,9 +60,14 @@ export class ChannelFeed {
   #moved = false
   #closed = false
 
-  constructor(options: FeedOptions) {
-    this.#options = options
-    this.#joins = new JoinRounds({ ...options, epoch: () => this.#head?.epoch })
+  constructor({ channel, logged, context }: FeedOptions) {
+    this.channel = channel
+    this.#logged = logged
+    this.#context = context
+  }
+
+  get maxBuffered(): number {
+    return this.#context.maxBuffered
   }
 
   get size(): number {
@@ -73,33 +86,29 @@ export class ChannelFeed {
       // As it is now, in the same step in which the subscription begins to hear.
       const head = this.#head
       if (this.#closed || head === undefined) throw new PubSubError('closed', 'The broker is closed')
-      const subscription = new LocalSubscription({
-        channel: this.#options.channel,
-        subscriber,
-        position: head,
-        maxBuffered: this.#options.maxBuffered,
-        onError: (error) =>
-          this.#options.onEvent({
-            type: 'error',
-            stage: 'subscriber',
-            channel: this.#options.channel,
-            error,
-          }),
-        onClose: (closed) => this.#leave(closed),
-      })
+      const subscription = new LocalSubscription({ owner: this, subscriber, position: head })
       this.#subscriptions.add(subscription)
-      if (since !== undefined) await this.#joins.recover(subscription, since)
+      if (since !== undefined) await this.#recover(subscription, since)
       return subscription
     } finally {
       this.#waiting--
-      if (!this.used) this.#options.onEmpty()
+      if (!this.used) this.#context.onEmpty(this)
     }
+  }
+
+  failed(error: unknown): void {
+    this.#context.onEvent({ type: 'error', stage: 'subscriber', channel: this.channel, error })
+  }
+
+  left(subscription: LocalSubscription): void {
+    this.#subscriptions.delete(subscription)
+    if (!this.used) this.#context.onEmpty(this)
   }
 
   /** A live message from upstream. */
   receive(message: ChannelMessage): void {
     if (this.#syncing || this.#head === undefined) {
-      if (this.#pending.length < this.#options.maxBuffered) this.#pending.push(message)
+      if (this.#pending.length < this.#context.maxBuffered) this.#pending.push(message)
       else {
         // They are in the log: reading them again is cheaper than keeping them all.
         this.#pending.length = 0
@@ -109,7 +118,7 @@ export class ChannelFeed {
       const { epoch, seq } = this.#head
       if (!this.#apply(message)) this.sync()
       else if (message.seq <= seq && message.epoch === epoch)
-        this.#options.onEvent({ type: 'duplicate', channel: message.channel })
+        this.#context.onEvent({ type: 'duplicate', channel: message.channel })
     }
   }
 
@@ -144,6 +153,15 @@ export class ChannelFeed {
     this.#pending.length = 0
   }
 
+  #recover(subscription: LocalSubscription, since: Position): Promise<void> {
+    this.#joins ??= new JoinRounds({
+      ...this.#context,
+      channel: this.channel,
+      epoch: () => this.#head?.epoch,
+    })
+    return this.#joins.recover(subscription, since)
+  }
+
   async #join(): Promise<void> {
     this.#joining ??= this.#begin()
     return this.#joining
@@ -151,7 +169,8 @@ export class ChannelFeed {
 
   /** First the upstream, then the head: the other way round loses what is published in between. */
   async #begin(): Promise<void> {
-    const { channel, upstream, log, onEvent } = this.#options
+    const { upstream, log, onEvent } = this.#context
+    const { channel } = this
     try {
       await upstream.subscribe(channel)
       const { epoch, seq, publishedAtMs } = await log.read(channel, { limit: 0 })
@@ -179,7 +198,7 @@ export class ChannelFeed {
       // A log that went back (a failover to a replica that lagged) gives used numbers to new messages.
       if (message.seq <= head.seq) return message.publishedAtMs <= head.publishedAtMs
     }
-    if (this.#options.logged) return false
+    if (this.#logged) return false
     this.#deliver(message)
     return true
   }
@@ -198,7 +217,8 @@ export class ChannelFeed {
   }
 
   async #catchUp(): Promise<void> {
-    const { channel, onEvent } = this.#options
+    const { onEvent } = this.#context
+    const { channel } = this
     this.#retry = undefined
     let repaired = 0
     try {
@@ -220,21 +240,21 @@ export class ChannelFeed {
   }
 
   async #readToHead(): Promise<number> {
-    const { channel, log, logged, pageSize } = this.#options
+    const { log, pageSize } = this.#context
     let delivered = 0
     for (let head = this.#head; head !== undefined && !this.#closed; head = this.#head) {
-      const page = await log.read(channel, { since: head, limit: pageSize })
+      const page = await log.read(this.channel, { since: head, limit: pageSize })
       if (this.#closed) return delivered
       if (page.epoch !== head.epoch) return (this.#reset(page, 'epoch'), delivered)
       if (page.seq < head.seq || (page.sinceAtMs !== undefined && page.sinceAtMs > head.publishedAtMs)) {
         // Everybody who knows the lost numbers must be told, also those who come back later: a new epoch does that.
-        await log.rotate(channel, head.epoch)
+        await log.rotate(this.channel, head.epoch)
         continue
       }
       if (page.seq === head.seq) return delivered
       const [first] = page.messages
       if (first?.seq !== head.seq + 1) {
-        if (logged) this.#reset(page, 'trimmed')
+        if (this.#logged) this.#reset(page, 'trimmed')
         else this.#head = page
         return delivered
       }
@@ -244,15 +264,10 @@ export class ChannelFeed {
   }
 
   #reset({ epoch, seq, publishedAtMs }: Head, reason: ResetReason): void {
-    const { channel, logged, onEvent } = this.#options
+    const { channel } = this
     this.#head = { epoch, seq, publishedAtMs }
-    if (!logged) return
-    onEvent({ type: 'reset', channel, reason })
+    if (!this.#logged) return
+    this.#context.onEvent({ type: 'reset', channel, reason })
     for (const subscription of this.#subscriptions) subscription.reset({ channel, epoch, seq, reason })
-  }
-
-  #leave(subscription: LocalSubscription): void {
-    this.#subscriptions.delete(subscription)
-    if (!this.used) this.#options.onEmpty()
   }
 }

@@ -7,7 +7,7 @@ import type {
   Subscription,
 } from './broker.ts'
 import type { ChannelClasses } from './channel-class.ts'
-import { ChannelFeed } from './channel-feed.ts'
+import { ChannelFeed, type FeedContext } from './channel-feed.ts'
 import type { ChannelLog, Upstream } from './channel-log.ts'
 import { PubSubError } from './errors.ts'
 
@@ -33,12 +33,14 @@ const checksAtOnce = 100
 /** All channels that have subscribers on this instance. */
 export class ChannelHub {
   readonly #options: Required<HubOptions>
+  readonly #context: FeedContext
   readonly #feeds = new Map<string, ChannelFeed>()
   readonly #leaving = new Map<string, NodeJS.Timeout>()
   #closed = false
 
   constructor(options: HubOptions) {
     this.#options = { lingerMs: 1000, maxBuffered: 1000, pageSize: 200, onEvent: () => {}, ...options }
+    this.#context = { ...this.#options, onEmpty: (feed) => this.#linger(feed) }
   }
 
   get channels(): number {
@@ -96,24 +98,15 @@ export class ChannelHub {
   }
 
   #open(channel: string): ChannelFeed {
-    const { classes, log, upstream, maxBuffered, pageSize, onEvent } = this.#options
-    const { historySize } = classes.of(channel)
-    const feed = new ChannelFeed({
-      channel,
-      logged: historySize > 0,
-      log,
-      upstream,
-      maxBuffered,
-      pageSize,
-      onEvent,
-      onEmpty: () => this.#linger(channel, feed),
-    })
+    const { historySize } = this.#options.classes.of(channel)
+    const feed = new ChannelFeed({ channel, logged: historySize > 0, context: this.#context })
     this.#feeds.set(channel, feed)
     return feed
   }
 
   /** Leaves late: somebody who reconnects finds the channel still warm. */
-  #linger(channel: string, feed: ChannelFeed): void {
+  #linger(feed: ChannelFeed): void {
+    const { channel } = feed
     if (this.#closed || this.#leaving.has(channel) || this.#feeds.get(channel) !== feed) return
     const timer = setTimeout(() => {
       this.#leaving.delete(channel)

@@ -1,14 +1,21 @@
 import type { ChannelMessage, Position, Reset, Subscriber, Subscription } from './broker.ts'
 
-export interface LocalSubscriptionOptions {
+/** The channel that a subscription belongs to. */
+export interface SubscriptionOwner {
   readonly channel: string
+  /** How many messages may wait for `start()`. */
+  readonly maxBuffered: number
+  /** The subscriber threw. */
+  failed(error: unknown): void
+  /** The subscription was closed. */
+  left(subscription: LocalSubscription): void
+}
+
+export interface LocalSubscriptionOptions {
+  readonly owner: SubscriptionOwner
   readonly subscriber: Subscriber
   /** Where the channel is now. */
   readonly position: Position
-  /** How many messages may wait for `start()`. */
-  readonly maxBuffered: number
-  readonly onError: (error: unknown) => void
-  readonly onClose: (subscription: LocalSubscription) => void
 }
 
 /** The messages of the log from `low` to the head, without a hole. */
@@ -29,27 +36,32 @@ export class LocalSubscription implements Subscription {
   /** Where the log brought this subscriber when the channel had not come so far: what is not behind it is known. */
   #ahead: Position | undefined
   readonly #subscriber: Subscriber
-  readonly channel: string
+  readonly #owner: SubscriptionOwner
   recovered: boolean | undefined
-  readonly #options: LocalSubscriptionOptions
-  readonly #queue: (ChannelMessage | Reset)[] = []
+  /** None any more when live or closed. */
+  #queue: (ChannelMessage | Reset)[] | undefined = []
   /** What the caller was told. */
-  #base: Position
+  #epoch: string
+  #seq: number
   #reset: Reset | undefined
 
-  constructor(options: LocalSubscriptionOptions) {
-    this.#options = options
-    this.#subscriber = options.subscriber
-    this.channel = options.channel
-    this.#base = { epoch: options.position.epoch, seq: options.position.seq }
+  constructor({ owner, subscriber, position }: LocalSubscriptionOptions) {
+    this.#owner = owner
+    this.#subscriber = subscriber
+    this.#epoch = position.epoch
+    this.#seq = position.seq
+  }
+
+  get channel(): string {
+    return this.#owner.channel
   }
 
   get epoch(): string {
-    return this.#base.epoch
+    return this.#epoch
   }
 
   get seq(): number {
-    return this.#base.seq
+    return this.#seq
   }
 
   get closed(): boolean {
@@ -63,8 +75,8 @@ export class LocalSubscription implements Subscription {
       this.#ahead = undefined
     }
     if (this.#state === 'live') this.#deliver(message)
-    else if (this.#state === 'buffering') {
-      if (this.#queue.length < this.#options.maxBuffered) this.#queue.push(message)
+    else if (this.#queue !== undefined) {
+      if (this.#queue.length < this.#owner.maxBuffered) this.#queue.push(message)
       else
         this.#goOnFrom({ channel: this.channel, epoch: message.epoch, seq: message.seq, reason: 'overflow' })
     }
@@ -82,21 +94,20 @@ export class LocalSubscription implements Subscription {
       this.#reset === undefined &&
       range !== undefined &&
       range.epoch === since.epoch &&
-      range.epoch === this.#base.epoch &&
-      range.seq >= this.#base.seq &&
+      range.epoch === this.#epoch &&
+      range.seq >= this.#seq &&
       range.seq >= since.seq &&
       (since.seq === range.seq || since.seq + 1 >= range.low)
     this.recovered = proven
+    if (this.#queue === undefined) return
     if (proven) {
       const later = this.#queue.filter((item) => item.seq > range.seq)
-      this.#queue.length = 0
-      for (const message of range.messages) if (message.seq > since.seq) this.#queue.push(message)
-      for (const item of later) this.#queue.push(item)
-      this.#base = { epoch: since.epoch, seq: since.seq }
+      this.#queue = [...range.messages.filter(({ seq }) => seq > since.seq), ...later]
+      this.#tell(since)
       if (later.length === 0) this.#ahead = { epoch: range.epoch, seq: range.seq }
     } else if (this.#reset !== undefined) {
       // It happened before anybody was told a position: the position after it says the same.
-      this.#base = { epoch: this.#reset.epoch, seq: this.#reset.seq }
+      this.#tell(this.#reset)
       this.#queue.splice(0, 1)
       this.#reset = undefined
     }
@@ -105,18 +116,24 @@ export class LocalSubscription implements Subscription {
   start(): void {
     if (this.#state !== 'buffering') return
     // A subscriber that publishes while it is called must not overtake its own queue.
-    for (let item = this.#queue.shift(); item !== undefined; item = this.#queue.shift()) {
+    for (let item = this.#queue?.shift(); item !== undefined; item = this.#queue?.shift()) {
       this.#deliver(item)
       if (this.closed) return
     }
     this.#state = 'live'
+    this.#queue = undefined
   }
 
   close(): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
-    this.#queue.length = 0
-    this.#options.onClose(this)
+    this.#queue = undefined
+    this.#owner.left(this)
+  }
+
+  #tell({ epoch, seq }: Position): void {
+    this.#epoch = epoch
+    this.#seq = seq
   }
 
   #knows({ epoch, seq }: Position): boolean {
@@ -126,9 +143,8 @@ export class LocalSubscription implements Subscription {
   #goOnFrom(reset: Reset): void {
     this.#ahead = undefined
     if (this.#state === 'live') this.#deliver(reset)
-    else {
-      this.#queue.length = 0
-      this.#queue.push(reset)
+    else if (this.#queue !== undefined) {
+      this.#queue = [reset]
       this.#reset = reset
     }
   }
@@ -138,7 +154,7 @@ export class LocalSubscription implements Subscription {
       if ('data' in item) this.#subscriber.onMessage(item)
       else this.#subscriber.onReset(item)
     } catch (error) {
-      this.#options.onError(error)
+      this.#owner.failed(error)
     }
   }
 }

@@ -17,10 +17,9 @@ export interface RedisLinkOptions {
 
 interface Entry {
   readonly name: string
-  confirmed: boolean
   /** It was confirmed before, so a confirmation now ends a silence. */
   known: boolean
-  readonly waiting: Set<() => void>
+  waiting: Set<() => void> | undefined
 }
 
 const batchSize = 200
@@ -33,6 +32,8 @@ const retryMs = 250
 export class RedisLink {
   readonly #options: RedisLinkOptions
   readonly #entries = new Map<string, Entry>()
+  /** Beside them, or each of ten thousand subscriptions would look through all that were made before. */
+  readonly #unconfirmed = new Set<Entry>()
   #connection: RedisSubscriber
   /** Grows with every connection that is lost or replaced: answers to an older one mean nothing. */
   #generation = 0
@@ -56,13 +57,13 @@ export class RedisLink {
   /** Resolves when the server has confirmed; `unavailable` after the deadline, and it goes on trying until `unsubscribe`. */
   async subscribe(name: string): Promise<void> {
     if (this.#closed) throw new PubSubError('closed', 'The broker is closed')
-    const entry = this.#entries.get(name) ?? { name, confirmed: false, known: false, waiting: new Set() }
-    this.#entries.set(name, entry)
-    if (entry.confirmed) return
+    const entry = this.#entries.get(name) ?? this.#enter(name)
+    if (!this.#unconfirmed.has(entry)) return
     let wake = (): void => {}
     const confirmed = new Promise<void>((resolve) => {
       wake = resolve
     })
+    entry.waiting ??= new Set()
     entry.waiting.add(wake)
     try {
       // In a microtask: what is asked for in one turn goes out in one command.
@@ -70,21 +71,22 @@ export class RedisLink {
       await withDeadline(confirmed, this.#options.timeoutMs, 'Redis subscribe')
     } finally {
       entry.waiting.delete(wake)
+      if (entry.waiting.size === 0) entry.waiting = undefined
     }
   }
 
   /** As `subscribe`, for a channel that was subscribed elsewhere: says `onResumed` when confirmed. */
   resubscribe(name: string): void {
-    const entry = this.#entries.get(name) ?? { name, confirmed: false, known: true, waiting: new Set() }
+    const entry = this.#entries.get(name) ?? this.#enter(name)
     entry.known = true
-    this.#entries.set(name, entry)
     queueMicrotask(() => void this.#subscribeAll())
   }
 
   /** Asks the server to confirm a subscription once more; replaces the connection when it does not answer. */
   async verify(name: string): Promise<void> {
     const generation = this.#generation
-    if (this.#entries.get(name)?.confirmed !== true || !this.ready) return
+    const entry = this.#entries.get(name)
+    if (entry === undefined || this.#unconfirmed.has(entry) || !this.ready) return
     try {
       await withDeadline(this.#connection.subscribe(name), this.#options.timeoutMs, 'Redis subscribe')
     } catch (error) {
@@ -95,7 +97,11 @@ export class RedisLink {
   }
 
   unsubscribe(name: string): void {
-    if (!this.#entries.delete(name) || !this.ready) return
+    const entry = this.#entries.get(name)
+    if (entry === undefined) return
+    this.#entries.delete(name)
+    this.#unconfirmed.delete(entry)
+    if (!this.ready) return
     const { sharded } = this.#options
     const connection = this.#connection
     const done = sharded ? connection.sunsubscribe(name) : connection.unsubscribe(name)
@@ -124,6 +130,7 @@ export class RedisLink {
     this.#generation++
     clearTimeout(this.#retry)
     this.#entries.clear()
+    this.#unconfirmed.clear()
     this.#connection.disconnect()
   }
 
@@ -157,7 +164,7 @@ export class RedisLink {
   #lost(): void {
     this.#generation++
     this.#subscribing = false
-    for (const entry of this.#entries.values()) entry.confirmed = false
+    for (const entry of this.#entries.values()) this.#unconfirmed.add(entry)
   }
 
   #later(action: () => void): void {
@@ -177,7 +184,7 @@ export class RedisLink {
     const startMs = performance.now()
     let resumed = 0
     try {
-      for (let batch = this.#unconfirmed(); batch.length > 0; batch = this.#unconfirmed()) {
+      for (let batch = this.#nextBatch(); batch.length > 0; batch = this.#nextBatch()) {
         const sent = withDeadline(this.#send(batch), this.#options.timeoutMs, 'Redis subscribe')
         const { done, error } = await sent
         if (generation !== this.#generation) return
@@ -195,10 +202,17 @@ export class RedisLink {
     if (resumed > 0) this.#options.onEvent({ type: 'resubscribed', channels: resumed, durationMs })
   }
 
-  #unconfirmed(): readonly Entry[] {
+  #enter(name: string): Entry {
+    const entry: Entry = { name, known: false, waiting: undefined }
+    this.#entries.set(name, entry)
+    this.#unconfirmed.add(entry)
+    return entry
+  }
+
+  #nextBatch(): readonly Entry[] {
     const batch: Entry[] = []
-    for (const entry of this.#entries.values()) {
-      if (!entry.confirmed) batch.push(entry)
+    for (const entry of this.#unconfirmed) {
+      batch.push(entry)
       if (batch.length === batchSize) break
     }
     return batch
@@ -222,13 +236,13 @@ export class RedisLink {
     let resumed = 0
     for (const entry of batch) {
       if (this.#entries.get(entry.name) !== entry) continue
-      entry.confirmed = true
+      this.#unconfirmed.delete(entry)
       if (entry.known) {
         resumed++
         this.#options.onResumed(entry.name)
       }
       entry.known = true
-      for (const wake of entry.waiting) wake()
+      for (const wake of entry.waiting ?? []) wake()
     }
     return resumed
   }
