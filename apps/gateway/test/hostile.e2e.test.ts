@@ -47,6 +47,9 @@ test.each([
   ['a space before the colon', `GET /health HTTP/1.1\r\nHost : x\r\n\r\n${smuggled}`],
   ['a folded header', `GET /health HTTP/1.1\r\nHost: x\r\nX-A: b\r\n c\r\n\r\n${smuggled}`],
   ['a NUL in a header', `GET /health HTTP/1.1\r\nHost: x\r\nX-A: b\0c\r\n\r\n${smuggled}`],
+  ['a request line that ends with a bare LF', `GET /health HTTP/1.1\nHost: x\r\n\r\n${smuggled}`],
+  ['a header that ends with a bare LF', `GET /health HTTP/1.1\r\nHost: x\nX-A: b\r\n\r\n${smuggled}`],
+  ['a head that ends with a bare LF', `GET /health HTTP/1.1\r\nHost: x\r\n\n${smuggled}`],
   ['headers of 20 kB', `GET /health HTTP/1.1\r\nHost: x\r\nX-A: ${'a'.repeat(20_000)}\r\n\r\n${smuggled}`],
   ['no HTTP at all', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'],
 ])('%s: refused, and nothing behind it is served', async (_what, bytes) => {
