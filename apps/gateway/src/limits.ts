@@ -8,6 +8,7 @@ import type { Connection } from '@gw/connections'
 import {
   addressKey,
   createRateLimiter,
+  type Decision,
   MemoryRateLimitStore,
   type Policy,
   type RateLimitEvent,
@@ -22,6 +23,7 @@ import type { RequestHandler, Request } from 'express'
 import { LRUCache } from 'lru-cache'
 import type { Config } from './config.ts'
 import { GatewayError } from './errors.ts'
+import { addField } from './http/answer-fields.ts'
 import { answerIds } from './http/send-error.ts'
 import type { RedisClients } from './redis.ts'
 import type { ClientSession } from './ws/client-session.ts'
@@ -29,6 +31,9 @@ import type { Limit, Request as ClientRequest } from './ws/dispatch.ts'
 
 /** Failed logins of one address before it must wait: many users may share an address, guesses are cheap to stop. */
 const failedLoginsPerMinute = 100
+
+/** Addresses with failed logins that are remembered, as many as the store in memory has counters. */
+const maxFailedAddresses = 100_000
 
 /** Everything but actions and chat lines shares one budget, of so many units for each action that is allowed. */
 const otherPerAction = 15
@@ -104,6 +109,25 @@ function socketKeys(type: ClientRequest['type'], session: ClientSession) {
   ]
 }
 
+/** What a limiter would say of an address without failed logins. */
+const clean: Decision = {
+  allowed: true,
+  source: 'memory',
+  retryAfterMs: 0,
+  results: [
+    {
+      policy: 'failed_logins',
+      key: '',
+      allowed: true,
+      limit: failedLoginsPerMinute,
+      remaining: failedLoginsPerMinute,
+      retryAfterMs: 0,
+      resetMs: 0,
+      moreAfterMs: 0,
+    },
+  ],
+}
+
 export function createLimits({ config, redis, addressOf, liveInstances, onEvent }: LimitsOptions): Limits {
   const memory = new MemoryRateLimitStore()
   const store = redis
@@ -125,6 +149,9 @@ export function createLimits({ config, redis, addressOf, liveInstances, onEvent 
     onStoreError: 'allow',
     onEvent,
   })
+  /** Whoever isn't in here needs no look at its counter. */
+  const failedAddresses = new LRUCache<string, true>({ max: maxFailedAddresses })
+  const neverFailed: RateLimitEvent = { type: 'decision', mode: 'check', decision: clean, latencyMs: 0 }
   const failedLogins = (address: string) => [{ policy: 'failed_logins', key: addressKey(address) }]
   /** Until when, for who may not wait for an answer: the admission of sockets. */
   const blockedUntilMs = new LRUCache<string, number>({ max: 10_000 })
@@ -153,19 +180,26 @@ export function createLimits({ config, redis, addressOf, liveInstances, onEvent 
 
   return {
     beforeAuth(request, response, next) {
-      logins.check(failedLogins(addressOf(request))).then(({ allowed, retryAfterMs }) => {
+      const address = addressOf(request)
+      if (!failedAddresses.has(address)) {
+        onEvent(neverFailed)
+        return next()
+      }
+      logins.check(failedLogins(address)).then(({ allowed, retryAfterMs }) => {
         if (allowed) next()
         else next(new GatewayError('rate_limited', 'Too many failed logins from this IP', { retryAfterMs }))
       }, next)
     },
     countFailedLogin(address) {
+      failedAddresses.set(address, true)
       // Rejected only when the limiter is closed: the process is going.
       noteFailedLogin(address).catch(() => {})
     },
     isBlocked: (address) => (blockedUntilMs.get(address) ?? 0) > performance.now(),
     afterAuth: rateLimit<Request>({
       limiter: http,
-      traceId: () => answerIds().traceId,
+      ids: answerIds,
+      setHeader: addField,
       keys: (request) => [
         ...(request.auth ? [{ policy: 'http_user', key: userKey(request.auth.subject) }] : []),
         { policy: 'http_ip', key: addressKey(addressOf(request)) },

@@ -24,6 +24,7 @@ import type { Config } from './config.ts'
 import { createBackendGuard } from './grpc/backend-guard.ts'
 import { createBackends } from './grpc/backends.ts'
 import { createPublisherServer } from './grpc/publisher-server.ts'
+import { addField } from './http/answer-fields.ts'
 import { createHttpApp } from './http/app.ts'
 import { createProxies } from './http/proxies.ts'
 import { createProxy } from './http/proxy.ts'
@@ -55,6 +56,7 @@ import { createTableMembers } from './services/table-members.ts'
 import { createTableWatch } from './services/table-watch.ts'
 import { createWhereabouts, tablesOf } from './services/whereabouts.ts'
 import type { Readiness } from './http/health.ts'
+import { messageClasses } from './http/express-messages.ts'
 import { createHttpServer } from './http/http-server.ts'
 import { createActionOrder } from './ws/action-order.ts'
 import { createApplyOnce } from './ws/apply-once.ts'
@@ -360,7 +362,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       observer.onAuthFailure(reason)
       limits.countFailedLogin(addressOf(request))
     },
-    context: requestContext({ logger, metrics }),
+    context: requestContext({ logger, metrics, setHeader: addField }),
     limitBeforeAuth: limits.beforeAuth,
     limitAfterAuth: limits.afterAuth,
     proxies: createProxies({
@@ -400,6 +402,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     headersTimeoutMs: config.HTTP_HEADERS_TIMEOUT_MS,
     requestTimeoutMs: Math.max(30_000, config.PROXY_TIMEOUT_MS),
     maxConnections: config.MAX_CONNECTIONS + requestConnections,
+    messages: messageClasses(app),
   })
 
   function onReady(session: ClientSession): void {

@@ -300,6 +300,7 @@ test('the limit of a user and of an address is told, and waiting it out is enoug
   expect(await refused?.json()).toMatchObject({
     code: 'RATE_LIMITED',
     message: expect.stringMatching(/^Too many requests from this (?:IP|user)$/),
+    requestId: refused?.headers.get('x-request-id'),
   })
   expect(Number(refused?.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
   // Probes are never limited.

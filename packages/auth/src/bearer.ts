@@ -88,9 +88,11 @@ export function redactUrl(url: string): string {
 }
 
 function headerValues({ rawHeaders }: Pick<TokenCarrier, 'rawHeaders'>, name: string): string[] {
-  return rawHeaders.filter(
-    (_value, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === name,
-  )
+  return rawHeaders.filter((_value, index) => {
+    if (index % 2 === 0) return false
+    const field = rawHeaders[index - 1]
+    return field?.length === name.length && field.toLowerCase() === name
+  })
 }
 
 function queryTokens(url: string | undefined): string[] {

@@ -49,9 +49,11 @@ export function requireAuth(
 ): RequestHandler {
   const handle = async ({ request, response, next }: Exchange): Promise<void> => {
     try {
-      const outcome = await authenticate(request, verifier)
-      if (typeof outcome === 'string') return deny(outcome, { request, response, options })
-      request.auth = outcome
+      const bearer = extractBearer(request)
+      if (!bearer.ok) return deny(withoutToken[bearer.reason], { request, response, options })
+      const result = await verifier.verifyToken(bearer.token)
+      if (!result.ok) return deny(result.code, { request, response, options })
+      request.auth = result.identity
     } catch (error) {
       return next(error)
     }
@@ -106,15 +108,7 @@ type Refused = Omit<Exchange, 'next'> & { readonly options: AuthOptions }
 
 type Denial = TokenRefusal | 'conflicting_credentials'
 
-async function authenticate(
-  request: Request,
-  verifier: Pick<TokenVerifier, 'verifyToken'>,
-): Promise<Identity | Denial> {
-  const bearer = extractBearer(request)
-  if (!bearer.ok) return bearer.reason === 'missing' ? 'token_missing' : 'conflicting_credentials'
-  const result = await verifier.verifyToken(bearer.token)
-  return result.ok ? result.identity : result.code
-}
+const withoutToken = { missing: 'token_missing', conflict: 'conflicting_credentials' } as const
 
 function deny(refusal: Denial, { request, response, options }: Refused): void {
   const { realm = 'api', whenKeysUnavailable = 401, onRefused, answer = answerJson } = options

@@ -18,6 +18,8 @@ export interface RequestContextOptions {
   readonly metrics: Pick<Metrics, 'httpRequestDuration' | 'httpRequestsInFlight'>
   /** Read and returned. Default `x-request-id`. */
   readonly header?: string
+  /** How it is returned. Default `response.setHeader`. */
+  readonly setHeader?: (response: Response, name: string, value: string) => void
   /**
    * Default true: a sane request id is taken over, and the span joins an incoming `traceparent`. False, where the
    * public can reach the port: ids are always made here, and a foreign trace is linked, so it can't force sampling.
@@ -46,6 +48,7 @@ const clientClosedStatus = 499
 export function requestContext(options: RequestContextOptions): RequestHandler {
   const { logger, metrics, header = 'x-request-id', trustIncoming = true } = options
   const { maxRoutes = 200, now = () => performance.now() } = options
+  const { setHeader = (response, name, value) => response.setHeader(name, value) } = options
   requireOption(/^[A-Za-z0-9-]+$/.test(header), 'header must be a header name')
   requireOption(maxRoutes > 0, 'maxRoutes must be above 0')
   const routeOf = routeLabeller(maxRoutes)
@@ -54,7 +57,7 @@ export function requestContext(options: RequestContextOptions): RequestHandler {
     const startedAt = now()
     const method = methodLabel(request.method)
     const context = newContext(request, header, trustIncoming)
-    response.setHeader(header, context.requestId)
+    setHeader(response, header, context.requestId)
     // Taken now: the request has no socket any more when it is over.
     const { socket } = request
     const bytesBefore = socket.bytesWritten

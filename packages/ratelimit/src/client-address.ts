@@ -21,6 +21,7 @@ export type AddressedRequest = Pick<IncomingMessage, 'headers'> & {
 /** Entries of X-Forwarded-For that are looked at, from the right. */
 const maxEntries = 16
 const maxHeaderLength = 1024
+const maxKnownPeers = 1000
 
 /**
  * The address a client is limited by, in one canonical form: `203.0.113.7` also for `::ffff:203.0.113.7`, `2001:db8::/64`
@@ -37,13 +38,19 @@ export function createClientAddress(
   const { ipv6Prefix = 64 } = options
   if (!isWhole(ipv6Prefix, 1, 128)) throw new RateLimitError('INVALID_OPTIONS', 'ipv6Prefix must be 1 to 128')
   const isTrusted = parseTrust(options)
+  /** Peers that speak for themselves. Bounded: a flood of new ones only empties it. */
+  const known = new Map<string, string>()
   return (request) => {
-    const peer = parseIpAddress(request.socket.remoteAddress ?? '')
+    const { remoteAddress = '' } = request.socket
+    const hit = known.get(remoteAddress)
+    if (hit !== undefined) return hit
+    const peer = parseIpAddress(remoteAddress)
     if (peer === undefined) return 'unknown'
-    return formatIpAddress(
-      isTrusted(peer, 0) ? walk(peer, forwardedFor(request), isTrusted) : peer,
-      ipv6Prefix,
-    )
+    if (isTrusted(peer, 0)) return formatIpAddress(walk(peer, forwardedFor(request), isTrusted), ipv6Prefix)
+    const address = formatIpAddress(peer, ipv6Prefix)
+    if (known.size >= maxKnownPeers) known.clear()
+    known.set(remoteAddress, address)
+    return address
   }
 }
 

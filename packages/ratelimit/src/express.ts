@@ -9,8 +9,10 @@ export interface RateLimitOptions<Req extends IncomingMessage> {
   readonly keys: (request: Req) => readonly LimitRequest[]
   /** The `message` of a 429. Default: `Too many requests from this IP` or `… this user`, by the refused key. */
   readonly message?: (key: string) => string
-  /** Added to the bodies of 429 and 503 as `traceId`. */
-  readonly traceId?: (request: Req) => string | undefined
+  /** More members for the bodies of 429 and 503: the ids by which an answer is found again in logs and traces. */
+  readonly ids?: (request: Req) => Readonly<Record<string, string>>
+  /** How the fields of a decision are set. Default `response.setHeader`. */
+  readonly setHeader?: (response: ServerResponse, name: string, value: string) => void
   /** Called for every refusal, before the answer is sent. */
   readonly onRefused?: (request: Req, decision: Decision) => void
 }
@@ -38,6 +40,7 @@ export function rateLimit<Req extends IncomingMessage = IncomingMessage>(
       setRateLimitHeaders(response, decision, {
         windowMsOf: (name) => options.limiter.policies.get(name)?.windowMs,
         nowMs: Date.now(),
+        setHeader: options.setHeader ?? setHeader,
       })
     }
     if (decision.allowed) return true
@@ -52,6 +55,10 @@ export function rateLimit<Req extends IncomingMessage = IncomingMessage>(
   }
 }
 
+function setHeader(response: ServerResponse, name: string, value: string): void {
+  response.setHeader(name, value)
+}
+
 interface Refused<Req extends IncomingMessage> {
   readonly request: Req
   readonly response: ServerResponse
@@ -62,18 +69,17 @@ function refuse<Req extends IncomingMessage>(refused: Refused<Req>, options: Rat
   const { request, response, decision } = refused
   // The client left, or something else has answered meanwhile.
   if (response.headersSent || response.destroyed) return
-  const traceId = options.traceId?.(request)
-  const trace = traceId === undefined ? {} : { traceId }
+  const ids = options.ids?.(request)
   if (decision.source === 'unavailable') {
     response.setHeader('Retry-After', retryAfterSeconds(decision.retryAfterMs))
-    const body = { code: 'SERVICE_UNAVAILABLE', message: 'Rate limiting service unavailable', ...trace }
+    const body = { code: 'SERVICE_UNAVAILABLE', message: 'Rate limiting service unavailable', ...ids }
     send(response, 503, { type: 'application/json', body })
     return
   }
   const message = (options.message ?? messageOf)(tightestOf(decision.results)?.key ?? '')
   // Waiting can't help a request that costs more than the limit: that is no 429.
   const status = decision.retryAfterMs < 0 ? 413 : 429
-  const body = { code: 'RATE_LIMITED', message, ...trace }
+  const body = { code: 'RATE_LIMITED', message, ...ids }
   const wantsProblem = request.headers.accept?.includes('application/problem+json') === true
   if (!wantsProblem) send(response, status, { type: 'application/json', body })
   else

@@ -6,6 +6,7 @@ export interface RateLimitHeaderOptions {
   readonly windowMsOf: (policy: string) => number | undefined
   /** Unix time in ms. */
   readonly nowMs: number
+  readonly setHeader: (response: ServerResponse, name: string, value: string) => void
 }
 
 /**
@@ -18,11 +19,12 @@ export function setRateLimitHeaders(
   decision: Decision,
   options: RateLimitHeaderOptions,
 ): void {
+  const set = (name: string, value: string | number): void => options.setHeader(response, name, String(value))
   const tightest = tightestOf(decision.results)
   if (tightest !== undefined && !isLooser(tightest, response)) {
-    response.setHeader('X-RateLimit-Limit', tightest.limit)
-    response.setHeader('X-RateLimit-Remaining', tightest.remaining)
-    response.setHeader('X-RateLimit-Reset', Math.ceil((options.nowMs + tightest.resetMs) / 1000))
+    set('X-RateLimit-Limit', tightest.limit)
+    set('X-RateLimit-Remaining', tightest.remaining)
+    set('X-RateLimit-Reset', Math.ceil((options.nowMs + tightest.resetMs) / 1000))
   }
   const policies: string[] = []
   const states: string[] = []
@@ -32,9 +34,9 @@ export function setRateLimitHeaders(
     policies.push(`"${result.policy}";q=${result.limit}${window}`)
     states.push(`"${result.policy}";r=${result.remaining};t=${Math.ceil(result.moreAfterMs / 1000)}`)
   }
-  append(response, 'RateLimit-Policy', policies)
-  append(response, 'RateLimit', states)
-  if (decision.retryAfterMs > 0) response.setHeader('Retry-After', retryAfterSeconds(decision.retryAfterMs))
+  set('RateLimit-Policy', appended(response, 'RateLimit-Policy', policies))
+  set('RateLimit', appended(response, 'RateLimit', states))
+  if (decision.retryAfterMs > 0) set('Retry-After', retryAfterSeconds(decision.retryAfterMs))
 }
 
 /** Whole seconds, at least 1, never too early. */
@@ -64,8 +66,7 @@ function isLooser(result: KeyDecision, response: ServerResponse): boolean {
   return result.allowed && before !== undefined && Number(before) < result.remaining
 }
 
-function append(response: ServerResponse, name: string, items: readonly string[]): void {
+function appended(response: ServerResponse, name: string, items: readonly string[]): string {
   const before = response.getHeader(name)
-  const list = before === undefined ? items : [String(before), ...items]
-  if (list.length > 0) response.setHeader(name, list.join(', '))
+  return (before === undefined ? items : [String(before), ...items]).join(', ')
 }

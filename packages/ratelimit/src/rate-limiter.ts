@@ -125,17 +125,20 @@ class StoreRateLimiter implements RateLimiter {
 
   consume(requests: readonly LimitRequest[]): Promise<Decision> {
     try {
-      return this.#again(requests) ?? this.#consume(requests)
+      const known = this.#again(requests)
+      if (known !== undefined) return known
+      const cached = this.#fromCache(requests)
+      return cached === undefined ? this.#decide(requests, 'consume') : Promise.resolve(cached)
     } catch (error) {
       return Promise.reject(error)
     }
   }
 
-  async increment(requests: readonly LimitRequest[]): Promise<Decision> {
+  increment(requests: readonly LimitRequest[]): Promise<Decision> {
     return this.#decide(requests, 'increment')
   }
 
-  async check(requests: readonly LimitRequest[]): Promise<Decision> {
+  check(requests: readonly LimitRequest[]): Promise<Decision> {
     return this.#decide(requests, 'check')
   }
 
@@ -154,11 +157,6 @@ class StoreRateLimiter implements RateLimiter {
     this.#local.close()
     this.#capped.close()
     for (const cache of this.#caches.values()) cache.clear()
-  }
-
-  async #consume(requests: readonly LimitRequest[]): Promise<Decision> {
-    const cached = this.#fromCache(requests)
-    return cached ?? this.#decide(requests, 'consume')
   }
 
   async #decide(requests: readonly LimitRequest[], mode: StoreMode): Promise<Decision> {
@@ -244,9 +242,17 @@ class StoreRateLimiter implements RateLimiter {
     for (const { policy, key } of requests) this.#caches.get(policy)?.forget(cacheKeyOf(key))
   }
 
-  async #judge(asked: readonly AskedKey[], mode: StoreMode): Promise<Decision> {
+  /** No more promises than needed here and around: each costs every call. */
+  #judge(asked: readonly AskedKey[], mode: StoreMode): Promise<Decision> {
     const capped = this.#caps.size === 0 ? [] : asked.filter((one) => this.#isCapped(one, mode))
-    if (capped.length === 0) return this.#askStore(asked, mode)
+    return capped.length === 0 ? this.#askStore(asked, mode) : this.#judgeCapped(asked, capped, mode)
+  }
+
+  async #judgeCapped(
+    asked: readonly AskedKey[],
+    capped: readonly AskedKey[],
+    mode: StoreMode,
+  ): Promise<Decision> {
     const judged = this.#capped.judge(capped, mode)
     const others = asked.filter((one) => !capped.includes(one))
     if (others.length === 0) return judged.decision

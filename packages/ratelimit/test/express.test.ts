@@ -51,10 +51,9 @@ const user = (request: Request): LimitRequest => ({
   key: userKey(request.get('x-user') ?? ''),
 })
 
-function appWith(limiter: RateLimiter, traceId?: () => string): Express {
+function appWith(limiter: RateLimiter, ids: Readonly<Record<string, string>> = {}): Express {
   const app = express()
-  const trace = traceId === undefined ? {} : { traceId }
-  app.use(rateLimit({ limiter, keys: (request: Request) => [user(request), ip(request)], ...trace }))
+  app.use(rateLimit({ limiter, keys: (request: Request) => [user(request), ip(request)], ids: () => ids }))
   app.get('/', (_request, response) => {
     response.json({ ok: true })
   })
@@ -83,7 +82,7 @@ describe('per user and per address', () => {
   })
 
   test('refuses a user with the body and the exact Retry-After of the contract', async () => {
-    const url = await serve(appWith(limiterOn(), () => '4bf92f3577b34da6a3ce929d0e0e4736'))
+    const url = await serve(appWith(limiterOn(), { requestId: 'r-1', traceId: '4bf92f35' }))
     await get(url, {})
     await get(url, {})
     nowMs += 30_500
@@ -97,7 +96,8 @@ describe('per user and per address', () => {
     expect(await response.json()).toEqual({
       code: 'RATE_LIMITED',
       message: 'Too many requests from this user',
-      traceId: '4bf92f3577b34da6a3ce929d0e0e4736',
+      requestId: 'r-1',
+      traceId: '4bf92f35',
     })
     nowMs += 29_500
   })

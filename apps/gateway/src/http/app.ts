@@ -1,13 +1,15 @@
 /**
  * The order that a request goes through:
  *
- *   request id, trace ▶ request guard ▶ security headers, CORS ▶ /health /ready /openapi.json (/docs /demo) ▶ limit by address ▶ auth ▶
- *   limit by user and address ▶ proxies (/api/accounts, …) ▶ JSON body ▶ routes ▶ 404 ▶ one error answer
+ *   security headers, CORS ▶ request id, trace ▶ request guard ─┬─ /health /ready /openapi.json (/docs /demo)
+ *                                                               ├─ admitted ▶ JSON body ▶ routes ▶ 404
+ *                                                               └─ admitted ▶ proxies (/api/accounts, …)
+ *
+ * Admitted: limit by address ▶ auth ▶ limit by user and address. Every failure ends in one error answer.
  */
 import type { TokenVerifier } from '@gw/auth'
 import { requireAuth } from '@gw/auth/express'
 import { setContext } from '@gw/observability/http'
-import cors from 'cors'
 import express, {
   type ErrorRequestHandler,
   type Express,
@@ -16,13 +18,15 @@ import express, {
   Router,
 } from 'express'
 import { GatewayError } from '../errors.ts'
+import { gatherFields } from './answer-fields.ts'
 import { apiDocs } from './api-docs.ts'
+import { createFixedFields } from './fixed-fields.ts'
 import { health, type Readiness, ready } from './health.ts'
+import { inTurn } from './in-turn.ts'
 import type { MountableProxy } from './proxies.ts'
 import { requestGuard } from './request-guard.ts'
 import type { MountableRoute } from './route.ts'
 import { passedOn } from './routes/passed-on.ts'
-import { securityHeaders } from './security-headers.ts'
 import { sendError } from './send-error.ts'
 
 export interface HttpAppOptions {
@@ -48,17 +52,6 @@ export interface HttpAppOptions {
 }
 
 const jsonLimitBytes = 100 * 1024
-
-const exposedHeaders = [
-  'X-Request-Id',
-  'X-RateLimit-Limit',
-  'X-RateLimit-Remaining',
-  'X-RateLimit-Reset',
-  'RateLimit',
-  'RateLimit-Policy',
-  'Retry-After',
-  'X-Gateway-Reason',
-]
 
 /** Errors of the body parser and the router carry a status; anything else is ours to hide. */
 export function asGatewayError(error: unknown): unknown {
@@ -94,6 +87,21 @@ function nameProxied(prefix: string): RequestHandler {
   }
 }
 
+/** Takes the paths that a proxy has, as Express would match `prefix` and `prefix/*path`; `admit` comes first. */
+function proxied(proxies: readonly MountableProxy[], admit: RequestHandler): RequestHandler {
+  const ways = proxies.map(({ prefix, handler }) => ({
+    prefix,
+    below: `${prefix}/`,
+    handle: inTurn(admit, nameProxied(prefix), handler),
+  }))
+  return (request, response, next) => {
+    const path = request.path.toLowerCase()
+    for (const { prefix, below, handle } of ways)
+      if (path.startsWith(below) || path === prefix) return void handle(request, response, next)
+    next()
+  }
+}
+
 /** The express app, without a listener. */
 export function createHttpApp(options: HttpAppOptions): Express {
   const app = express()
@@ -101,35 +109,34 @@ export function createHttpApp(options: HttpAppOptions): Express {
   app.disable('etag')
   app.set('query parser', 'simple')
 
-  app.use(options.context)
-  app.use(securityHeaders())
-  app.use(
-    cors({
-      origin: options.corsOrigins.length === 1 ? options.corsOrigins[0] : [...options.corsOrigins],
-      credentials: true,
-      exposedHeaders,
-    }),
-  )
-  app.use(requestGuard())
-  app.get('/health', health())
-  app.get('/ready', ready(options.readiness))
-  if (options.demoPage) app.all(['/demo', '/demo/*path'], nameProxied('/demo'), options.demoPage)
-  app.use(apiDocs({ routes: [...passedOn, ...options.routes], hasPage: options.hasApiPage }))
-  app.use(options.limitBeforeAuth)
-  if (options.backchannelLogout)
-    app.post('/backchannel-logout', countRefused(options), options.backchannelLogout)
-  app.use(
+  const fixed = createFixedFields(options.corsOrigins)
+  const admit = inTurn(
+    options.limitBeforeAuth,
     requireAuth(options.verifier, {
       realm: 'gateway',
       onRefused: options.onAuthRefused,
       answer: (response, { code, message }) =>
         sendError(response, new GatewayError(code === 'auth_unavailable' ? 'unavailable' : code, message)),
     }),
+    nameCaller,
+    options.limitAfterAuth,
   )
-  app.use(nameCaller)
-  app.use(options.limitAfterAuth)
-  for (const { prefix, handler } of options.proxies)
-    app.all([prefix, `${prefix}/*path`], nameProxied(prefix), handler)
+  app.use(
+    inTurn(
+      gatherFields(fixed),
+      options.context,
+      fixed.preflight,
+      requestGuard(),
+      proxied(options.proxies, admit),
+    ),
+  )
+  app.get('/health', health())
+  app.get('/ready', ready(options.readiness))
+  if (options.demoPage) app.all(['/demo', '/demo/*path'], nameProxied('/demo'), options.demoPage)
+  app.use(apiDocs({ routes: [...passedOn, ...options.routes], hasPage: options.hasApiPage }))
+  if (options.backchannelLogout)
+    app.post('/backchannel-logout', options.limitBeforeAuth, countRefused(options), options.backchannelLogout)
+  app.use(admit)
   app.use(express.json({ limit: jsonLimitBytes, strict: true }))
 
   const router = Router({ caseSensitive: false })

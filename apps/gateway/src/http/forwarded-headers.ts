@@ -47,12 +47,14 @@ export function requestHeaders(
   return Object.assign(passed, own)
 }
 
-/** The backend's fields, without those of its connection. */
-export function responseHeaders(headers: IncomingHttpHeaders): Headers {
-  const passed: Headers = {}
+/** The backend's fields without those of its connection: names and values in turn. */
+export function responseFields(headers: IncomingHttpHeaders): string[] {
+  const passed: string[] = []
   for (const name in headers) {
     const value = headers[name]
-    if (value !== undefined && !hopByHop.has(name)) passed[name] = value
+    if (value === undefined || hopByHop.has(name)) continue
+    if (typeof value === 'string') passed.push(name, value)
+    else for (const one of value) passed.push(name, one)
   }
   return passed
 }

@@ -1,6 +1,7 @@
 /** The public port's HTTP server: its deadlines and bounds, and the answer to what never becomes a request. */
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
+import type { MessageClasses } from './express-messages.ts'
 
 export interface HttpServerOptions {
   /** From the connection, or the end of the answer before, to the last header. Default 5000. */
@@ -9,6 +10,8 @@ export interface HttpServerOptions {
   readonly requestTimeoutMs?: number
   /** TCP connections at once, sockets among them; more are closed as they come. Default: no bound. */
   readonly maxConnections?: number
+  /** What requests and answers are made of. Default: Node's own. */
+  readonly messages?: MessageClasses
 }
 
 const fixed = {
@@ -42,7 +45,7 @@ function refuseBrokenRequest(error: Error & { readonly code?: string }, socket: 
 /** A server with deadlines for headers and bodies; sockets that were upgraded have deadlines of their own. */
 export function createHttpServer(listener: RequestListener, options: HttpServerOptions = {}): Server {
   const { headersTimeoutMs: headersTimeout = 5000, requestTimeoutMs: requestTimeout = 30_000 } = options
-  const server = createServer({ ...fixed, headersTimeout, requestTimeout }, listener)
+  const server = createServer({ ...fixed, ...options.messages, headersTimeout, requestTimeout }, listener)
   if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections
   server.on('clientError', refuseBrokenRequest)
   return server

@@ -11,7 +11,8 @@ import type { Request, RequestHandler, Response } from 'express'
 import { type Dispatcher, errors } from 'undici'
 import { GatewayError } from '../errors.ts'
 import type { BackendGuard } from '../grpc/backend-guard.ts'
-import { requestHeaders, responseHeaders } from './forwarded-headers.ts'
+import { relayHead } from './answer-fields.ts'
+import { requestHeaders } from './forwarded-headers.ts'
 import { createIdentityHeaders } from './identity-headers.ts'
 import { requestBudgetMs } from './request-budget.ts'
 import { sendError } from './send-error.ts'
@@ -139,7 +140,7 @@ function relay({ request, response, ...exchange }: Exchange, options: ProxyOptio
       },
       onResponseStart(_controller, statusCode, headers) {
         answering = true
-        response.writeHead(statusCode, responseHeaders(headers))
+        relayHead(response, statusCode, headers)
       },
       onResponseData(controller, chunk) {
         if (response.write(chunk)) return

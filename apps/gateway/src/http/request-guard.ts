@@ -22,7 +22,9 @@ function isPlainPath(target: string): boolean {
 }
 
 function countOf(request: IncomingMessage, name: string): number {
-  return request.rawHeaders.filter((field, at) => at % 2 === 0 && field.toLowerCase() === name).length
+  return request.rawHeaders.filter(
+    (field, at) => at % 2 === 0 && field.length === name.length && field.toLowerCase() === name,
+  ).length
 }
 
 function problemOf(request: IncomingMessage, target: string): string | undefined {
