@@ -15,7 +15,7 @@ import {
   type SendResult,
 } from './outbound-queue.ts'
 import type { SocketLike } from './socket-like.ts'
-import { WriteTurn } from './write-turn.ts'
+import { maxDirectBytes, turn, type Writer } from './write-turn.ts'
 
 /** Whose connection it is. */
 export interface ConnectionIdentity {
@@ -107,29 +107,20 @@ export function createConnection<Identity extends ConnectionIdentity = Connectio
   return new SocketConnection<Identity>(options)
 }
 
-// The event loop is one for the process, and so is the list of who writes at the end of its turn.
-const turn = new WriteTurn()
-
-/** Calls back once, behind the writes of all that was sent so far in this turn. */
-export function afterWrites(callback: () => void): void {
-  turn.add({ flush: callback })
-}
-
 const plain: SendOptions = {}
 
-class SocketConnection<Identity extends ConnectionIdentity> implements Connection<Identity> {
-  // What each frame touches, first: fields lie in memory in this order, and thousands of connections share one cache.
-  // The usual turn has one frame and a peer that keeps up: then these alone are touched.
-  #only: Frame | undefined
-  #outbound: OutboundQueue | undefined
+class SocketConnection<Identity extends ConnectionIdentity> implements Connection<Identity>, Writer {
+  // What a frame touches of a connection that doesn't keep up; that of the others is in the turn's arrays.
+  readonly #slot = turn.open(this)
+  #state: 'open' | 'closing' | 'closed' = 'open'
+  /** What waits for the socket to drain. */
+  #held: OutboundQueue | undefined
   // As of the last write; 0 after a drain.
   #behindBytes = 0
-  #isDirty = false
-  #state: 'open' | 'closing' | 'closed' = 'open'
   readonly #socket: SocketLike
   readonly #limits: OutboundLimits
-  #wroteAtMs = 0
-  #sentBytes = 0
+  /** As they were when the slot was given back. */
+  #written: { readonly bytes: number; readonly atMs: number } | undefined
 
   readonly id: string
   readonly openedAtMs: number
@@ -167,6 +158,9 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
       },
       onPong: () => this.#ponged(),
       onDrain: () => this.#drained(),
+      onDetour: () => {
+        if (this.#state === 'open') turn.setDirect(this.#slot, undefined)
+      },
       onError: (error) => options.onEvent?.({ type: 'error', stage: 'socket', error }),
       onClose: (code, reason) => this.#closed(code, reason),
     })
@@ -198,7 +192,7 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
   }
 
   get bufferedBytes(): number {
-    return (this.#only?.length ?? 0) + (this.#outbound?.bytes ?? 0) + this.#socket.bufferedBytes
+    return this.#turnBytes + (this.#held?.bytes ?? 0) + this.#socket.bufferedBytes
   }
 
   get receivedBytes(): number {
@@ -206,30 +200,20 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
   }
 
   get sentBytes(): number {
-    return this.#sentBytes
+    return this.#written?.bytes ?? turn.sentBytes(this.#slot)
   }
 
   get wroteAtMs(): number {
-    return this.#wroteAtMs
+    return this.#written?.atMs ?? turn.wroteAtMs(this.#slot)
   }
 
   send(frame: Frame, options: SendOptions = plain): SendResult {
     if (this.#state !== 'open') return 'closed'
-    if (
-      this.#only === undefined &&
-      this.#outbound === undefined &&
-      this.#behindBytes === 0 &&
-      frame.length <= this.#limits.softBytes
-    ) {
-      this.#only = frame
-      this.#markDirty()
-      return 'sent'
-    }
-    const queue = this.#queue()
-    if (queue.isHolding || this.bufferedBytes + frame.length > this.#limits.softBytes)
+    const waiting = this.#behindBytes === 0 ? 0 : this.#socket.bufferedBytes
+    const bytes = waiting + turn.bytes(this.#slot) + frame.length
+    if (this.#held !== undefined || bytes > this.#limits.softBytes)
       return this.#sendUnderPressure(frame, options)
-    queue.addToTurn(frame)
-    this.#markDirty()
+    turn.add(this.#slot, frame)
     return 'sent'
   }
 
@@ -246,9 +230,10 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
 
   close(code: number, reason: string): void {
     if (this.#state !== 'open' || !this.#begin({ code, reason, initiator: 'local' })) return
-    this.flush()
-    this.#write(this.#outbound?.takeHeld() ?? [])
-    this.#state = 'closing'
+    this.#flush()
+    if (this.#held !== undefined) this.write(join(this.#held.take()))
+    this.#held = undefined
+    this.#stopSending()
     clearTimeout(this.#drainTimer)
     this.#inbound.close()
     // The peer's answer must be read, also when its messages no longer were.
@@ -259,72 +244,68 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
 
   terminate(): void {
     if (this.#state === 'closed') return
-    if (this.#begin({ code: 1006, reason: '', initiator: 'local' })) this.#state = 'closing'
+    if (this.#begin({ code: 1006, reason: '', initiator: 'local' })) this.#stopSending()
     this.#socket.terminate()
   }
 
-  /** Hands this turn's frames to the socket. */
-  flush(): void {
-    this.#isDirty = false
-    const only = this.#only
-    if (only !== undefined) {
-      this.#only = undefined
-      this.#writeBytes(only)
-    } else if (this.#outbound !== undefined) {
-      this.#write(this.#outbound.takeTurn())
-      if (!this.#outbound.isHolding) this.#outbound = undefined
-    }
+  write(bytes: Buffer): void {
+    this.#write(bytes, false)
   }
 
-  /** For more than one frame. */
-  #queue(): OutboundQueue {
-    this.#outbound ??= new OutboundQueue()
-    if (this.#only !== undefined) {
-      this.#outbound.addToTurn(this.#only)
-      this.#only = undefined
-    }
-    return this.#outbound
+  settle(bytes: Buffer): void {
+    this.#write(bytes, true)
   }
 
-  #markDirty(): void {
-    if (this.#isDirty) return
-    this.#isDirty = true
-    turn.add(this)
+  fail(error: unknown): void {
+    this.#options.onEvent?.({ type: 'error', stage: 'write', error })
+    this.terminate()
   }
 
-  #write(frames: readonly Frame[]): void {
-    const [first] = frames
-    if (first !== undefined) this.#writeBytes(frames.length === 1 ? first : turn.join(frames))
+  get #turnBytes(): number {
+    return this.#state === 'closed' ? 0 : turn.bytes(this.#slot)
   }
 
-  #writeBytes(bytes: Buffer): void {
+  /** Hands this turn's frames to the socket now. */
+  #flush(): void {
+    const bytes = this.#state === 'open' ? turn.take(this.#slot) : undefined
+    if (bytes !== undefined) this.write(bytes)
+  }
+
+  #stopSending(): void {
     if (this.#state !== 'open') return
+    this.#state = 'closing'
+    turn.setDirect(this.#slot, undefined)
+  }
+
+  #write(bytes: Buffer, isBegun: boolean): void {
+    if (this.#state !== 'open') return
+    const socket = this.#socket
     try {
-      this.#behindBytes = this.#socket.write(bytes)
-      this.#sentBytes += bytes.length
+      this.#behindBytes = isBegun ? (socket.direct?.settle(bytes) ?? 0) : socket.write(bytes)
     } catch (error) {
-      // One broken socket must not keep the others of its turn from theirs.
-      this.#options.onEvent?.({ type: 'error', stage: 'write', error })
-      this.terminate()
+      this.fail(error)
       return
     }
-    this.#wroteAtMs = turn.nowMs
-    if (this.#behindBytes > this.#limits.softBytes) this.#watchDrain()
+    turn.count(this.#slot, bytes.length)
+    const { softBytes } = this.#limits
+    if (this.#behindBytes > softBytes) this.#watchDrain()
+    const isEasy = this.#behindBytes === 0 && this.#held === undefined && softBytes >= maxDirectBytes
+    turn.setDirect(this.#slot, isEasy ? socket.direct : undefined)
   }
 
   #sendUnderPressure(frame: Frame, { kind = 'event', key }: SendOptions): SendResult {
-    const queue = this.#queue()
-    this.#write(queue.takeTurn())
+    this.#flush()
     const { softBytes, hardBytes } = this.#limits
     const waiting = this.#socket.bufferedBytes
     // The turn's frames may have been all that waited; and an idle socket takes a frame of any size.
-    if (!queue.isHolding && (waiting === 0 || waiting + frame.length <= softBytes)) {
-      queue.addToTurn(frame)
-      this.#markDirty()
+    if (this.#held === undefined && (waiting === 0 || waiting + frame.length <= softBytes)) {
+      turn.add(this.#slot, frame)
       return 'sent'
     }
     if (kind === 'ephemeral') return 'dropped'
-    const conflated = queue.hold(frame, kind === 'state' ? key : undefined)
+    this.#held ??= new OutboundQueue()
+    turn.setDirect(this.#slot, undefined)
+    const conflated = this.#held.add(frame, kind === 'state' ? key : undefined)
     if (this.bufferedBytes > hardBytes) {
       this.#closeTooSlow()
       return 'closed'
@@ -342,19 +323,21 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
     clearTimeout(this.#drainTimer)
     this.#drainTimer = undefined
     // In portions: what stays here can still be conflated.
-    while (this.#state === 'open' && this.#outbound?.isHolding === true && this.#socket.bufferedBytes === 0)
-      this.#write(this.#outbound.takeHeld(this.#limits.softBytes))
+    while (this.#state === 'open' && this.#held !== undefined && this.#socket.bufferedBytes === 0) {
+      const frames = this.#held.take(this.#limits.softBytes)
+      if (this.#held.isEmpty) this.#held = undefined
+      this.write(join(frames))
+    }
     this.#behindBytes = this.#socket.bufferedBytes
-    if (this.#outbound?.isHolding === true) this.#watchDrain()
-    else if (!this.#isDirty) this.#outbound = undefined
+    if (this.#held !== undefined) this.#watchDrain()
   }
 
   #closeTooSlow(): void {
     if (this.#state !== 'open') return
     this.#options.onEvent?.({ type: 'too_slow', bufferedBytes: this.bufferedBytes })
     // What waits is not sent any more: it would only keep the close frame from the peer.
-    this.#only = undefined
-    this.#outbound = undefined
+    turn.clear(this.#slot)
+    this.#held = undefined
     this.close(tooSlow.code, tooSlow.reason)
   }
 
@@ -388,12 +371,13 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
     if (this.#state === 'closed') return
     // Before the owner hears of it: to a socket that is gone nothing can be sent.
     this.#state = 'closed'
+    this.#written = { bytes: turn.sentBytes(this.#slot), atMs: turn.wroteAtMs(this.#slot) }
+    turn.close(this.#slot)
+    this.#held = undefined
     clearTimeout(this.#drainTimer)
     clearTimeout(this.#closeTimer)
     this.#inbound.close()
     this.#begin({ code, reason, initiator: code === 1006 ? 'network' : 'peer' })
-    this.#only = undefined
-    this.#outbound = undefined
     const initiator = this.#end?.initiator ?? 'network'
     this.#guard(() => this.#options.onClose({ code, reason, initiator }))
   }
@@ -405,4 +389,9 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
       this.#options.onEvent?.({ type: 'error', stage: 'close', error })
     }
   }
+}
+
+function join(frames: readonly Frame[]): Buffer {
+  const [first] = frames
+  return frames.length === 1 && first !== undefined ? first : Buffer.concat(frames)
 }

@@ -5,6 +5,7 @@
  * stream is used. Order with the stream's own writes is libuv's: one queue for each handle.
  */
 import type { Duplex } from 'node:stream'
+import type { DirectWay } from './socket-like.ts'
 
 /** A request as Node's C++ side knows it. */
 interface WriteRequest {
@@ -23,49 +24,105 @@ interface StreamBinding {
   readonly kLastWriteWasAsync: number
 }
 
-export interface DirectWriter {
+export interface DirectWriter extends DirectWay {
   /** False: nothing was written, use the stream. */
-  write(bytes: Buffer): boolean
+  tryWrite(bytes: Buffer): boolean
   /** Something was written to the stream: until it is empty nothing may pass it. */
   waitForStream(): void
+  /** No longer so: `write` may be used. */
+  readonly isFirst: boolean
   /** Bytes that libuv has and the network has not. */
   readonly pendingBytes: number
 }
 
 /** Undefined for anything but a plain TCP socket of a Node that works as we know it. `onDrain` as `SocketEvents.onDrain`. */
 export function createDirectWriter(stream: Duplex, onDrain: () => void): DirectWriter | undefined {
-  const binding = findBinding()
+  const requests = writeRequests.find()
   const handle = findHandle(stream)
-  if (binding === undefined || handle === undefined) return undefined
-  return new HandleWriter({ stream, handle, binding, onDrain })
+  if (requests === undefined || handle === undefined) return undefined
+  return new HandleWriter({ stream, handle, requests, onDrain })
+}
+
+/**
+ * One request for the writes of all sockets: a write that completes at once leaves it as it was. One that doesn't keeps it,
+ * and the next write gets a new one.
+ */
+class WriteRequests {
+  readonly #binding: StreamBinding
+  readonly #state: ArrayLike<number>
+  readonly #wasAsync: number
+  #request: WriteRequest
+  #status = 0
+
+  constructor(binding: StreamBinding) {
+    this.#binding = binding
+    this.#state = binding.streamBaseState
+    this.#wasAsync = binding.kLastWriteWasAsync
+    this.#request = this.#create()
+  }
+
+  readonly write = (handle: object, bytes: Buffer): boolean => {
+    this.#status = (handle as Handle).writeBuffer(this.#request, bytes)
+    return this.#status === 0 && this.#state[this.#wasAsync] !== 1
+  }
+
+  /** Behind a `write` that was false; false: it failed. On a handle that is closed this is an error like any other. */
+  keep(bytes: Buffer, onComplete: (status: number) => void): boolean {
+    if (this.#status !== 0) return false
+    this.#request.buffer = bytes
+    this.#request.oncomplete = onComplete
+    this.#request = this.#create()
+    return true
+  }
+
+  #create(): WriteRequest {
+    const request = new this.#binding.WriteWrap()
+    request.oncomplete = ignore
+    return request
+  }
+}
+
+// Found at the first socket. One for the process, as the binding is.
+const writeRequests = {
+  found: undefined as WriteRequests | undefined,
+  find(): WriteRequests | undefined {
+    if (this.found === undefined) {
+      const binding = findBinding()
+      this.found = binding && new WriteRequests(binding)
+    }
+    return this.found
+  },
 }
 
 interface HandleWriterOptions {
   readonly stream: Duplex
   readonly handle: Handle
-  readonly binding: StreamBinding
+  readonly requests: WriteRequests
   readonly onDrain: () => void
 }
 
-// Few fields, and the stream not touched: what is not in the processor's cache costs more here than all instructions.
 class HandleWriter implements DirectWriter {
+  readonly handle: Handle
+  readonly #requests: WriteRequests
   // The answer to the handshake may still be in the stream.
   #isBehindStream = true
-  readonly #handle: Handle
-  // Used again as long as writes complete at once: then nothing keeps it.
-  #request: WriteRequest
-  readonly #state: ArrayLike<number>
-  readonly #wasAsync: number
   #pendingBytes = 0
-  readonly #options: HandleWriterOptions
+  readonly #stream: Duplex
+  readonly #onDrain: () => void
 
-  constructor(options: HandleWriterOptions) {
-    const { streamBaseState, kLastWriteWasAsync } = options.binding
-    this.#options = options
-    this.#handle = options.handle
-    this.#state = streamBaseState
-    this.#wasAsync = kLastWriteWasAsync
-    this.#request = this.#createRequest()
+  constructor({ stream, handle, requests, onDrain }: HandleWriterOptions) {
+    this.handle = handle
+    this.#requests = requests
+    this.#stream = stream
+    this.#onDrain = onDrain
+  }
+
+  get write(): DirectWay['write'] {
+    return this.#requests.write
+  }
+
+  get isFirst(): boolean {
+    return !this.#isBehindStream
   }
 
   get pendingBytes(): number {
@@ -76,37 +133,29 @@ class HandleWriter implements DirectWriter {
     this.#isBehindStream = true
   }
 
-  write(bytes: Buffer): boolean {
+  tryWrite(bytes: Buffer): boolean {
     if (this.#isBehindStream && !this.#passStream()) return false
-    // On a handle that is closed this is an error like any other.
-    if (this.#handle.writeBuffer(this.#request, bytes) !== 0) this.#options.stream.destroy()
-    else if (this.#state[this.#wasAsync] === 1) this.#keep(bytes)
+    if (!this.#requests.write(this.handle, bytes)) this.settle(bytes)
     return true
+  }
+
+  settle(bytes: Buffer): number {
+    const { length } = bytes
+    const isKept = this.#requests.keep(bytes, (status) => {
+      this.#pendingBytes -= length
+      if (status < 0) this.#stream.destroy()
+      else if (this.#pendingBytes === 0) this.#onDrain()
+    })
+    if (isKept) this.#pendingBytes += length
+    else this.#stream.destroy()
+    return this.#pendingBytes
   }
 
   #passStream(): boolean {
-    const { stream, handle } = this.#options
-    if (stream.writableLength > 0 || !stream.writable || handleOf(stream) !== handle) return false
+    const { writableLength, writable } = this.#stream
+    if (writableLength > 0 || !writable || handleOf(this.#stream) !== this.handle) return false
     this.#isBehindStream = false
     return true
-  }
-
-  #createRequest(): WriteRequest {
-    const request = new this.#options.binding.WriteWrap()
-    request.oncomplete = ignore
-    return request
-  }
-
-  #keep(bytes: Buffer): void {
-    const { stream, onDrain } = this.#options
-    this.#pendingBytes += bytes.length
-    this.#request.buffer = bytes
-    this.#request.oncomplete = (status) => {
-      this.#pendingBytes -= bytes.length
-      if (status < 0) stream.destroy()
-      else if (this.#pendingBytes === 0) onDrain()
-    }
-    this.#request = this.#createRequest()
   }
 }
 

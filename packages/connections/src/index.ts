@@ -1,5 +1,4 @@
 export {
-  afterWrites,
   type Connection,
   type ConnectionClose,
   type ConnectionEvent,
@@ -8,6 +7,7 @@ export {
   createConnection,
   tooSlow,
 } from './connection.ts'
+export { afterWrites } from './write-turn.ts'
 export { encodeFrame, type Frame } from './frame.ts'
 export {
   type ConnectionRegistry,
@@ -24,7 +24,7 @@ export {
 } from './subscriptions.ts'
 export { createHeartbeat, type Heartbeat, type HeartbeatOptions, type HeartbeatTarget } from './heartbeat.ts'
 export type { OutboundLimits, SendKind, SendOptions, SendResult } from './outbound-queue.ts'
-export type { SocketEvents, SocketLike } from './socket-like.ts'
+export type { DirectWay, SocketEvents, SocketLike } from './socket-like.ts'
 export { ConnectionsError, type ConnectionsErrorCode } from './connections-error.ts'
 export type {
   ConnectionStore,

@@ -31,70 +31,44 @@ export const defaultOutboundLimits: OutboundLimits = {
   drainTimeoutMs: 10_000,
 }
 
-const none: readonly Frame[] = []
-
-/**
- * Frames of one connection that its socket doesn't have yet. Without pressure they leave with the turn. Under pressure
- * they are held, where a newer state goes to the end and the older one goes away.
- */
+/** Frames of one connection that wait for its socket to drain: a newer state goes to the end and the older one goes away. */
 export class OutboundQueue {
-  #turn: Frame[] | undefined
-  #turnBytes = 0
   // In order of insertion: a state's key is its own, any other frame's is a number.
-  #held: Map<string | number, Frame> | undefined
-  #heldBytes = 0
-  #heldCount = 0
+  readonly #held = new Map<string | number, Frame>()
+  #bytes = 0
+  #count = 0
 
-  /** Bytes in the queue. */
   get bytes(): number {
-    return this.#turnBytes + this.#heldBytes
+    return this.#bytes
   }
 
-  /** Whether frames wait for the socket to drain. */
-  get isHolding(): boolean {
-    return this.#held !== undefined
-  }
-
-  /** For this turn's write. */
-  addToTurn(frame: Frame): void {
-    if (this.#turn === undefined) this.#turn = [frame]
-    else this.#turn.push(frame)
-    this.#turnBytes += frame.length
-  }
-
-  /** This turn's frames, once. */
-  takeTurn(): readonly Frame[] {
-    const frames = this.#turn ?? none
-    this.#turn = undefined
-    this.#turnBytes = 0
-    return frames
+  get isEmpty(): boolean {
+    return this.#held.size === 0
   }
 
   /** Behind what waits; true when an older state of `key` was replaced. */
-  hold(frame: Frame, key?: string): boolean {
-    this.#held ??= new Map()
+  add(frame: Frame, key?: string): boolean {
     const older = key === undefined ? undefined : this.#held.get(key)
     if (key !== undefined && older !== undefined) {
       this.#held.delete(key)
-      this.#heldBytes -= older.length
+      this.#bytes -= older.length
     }
-    this.#held.set(key ?? this.#heldCount++, frame)
-    this.#heldBytes += frame.length
+    this.#held.set(key ?? this.#count++, frame)
+    this.#bytes += frame.length
     return older !== undefined
   }
 
   /** What waits, oldest first: at least one frame, and more while they fit into `maxBytes`. */
-  takeHeld(maxBytes: number = Infinity): readonly Frame[] {
+  take(maxBytes: number = Infinity): readonly Frame[] {
     const taken: Frame[] = []
     let bytes = 0
-    for (const [key, frame] of this.#held ?? []) {
+    for (const [key, frame] of this.#held) {
       if (taken.length > 0 && bytes + frame.length > maxBytes) break
       taken.push(frame)
       bytes += frame.length
-      this.#held?.delete(key)
+      this.#held.delete(key)
     }
-    this.#heldBytes -= bytes
-    if (this.#held?.size === 0) this.#held = undefined
+    this.#bytes -= bytes
     return taken
   }
 }

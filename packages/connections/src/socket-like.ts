@@ -5,10 +5,24 @@ export interface SocketEvents {
   onPong(): void
   /** A write had left bytes waiting (`bufferedBytes` > 0); all of them are with the network now. */
   onDrain(): void
+  /** From now on `direct` is undefined, until a `write` has gone out. */
+  onDetour(): void
   /** A broken frame or connection; a close follows. */
   onError(error: unknown): void
   /** The connection is gone: 1006 without a close frame. Called once, last. */
   onClose(code: number, reason: string): void
+}
+
+/** A way past the socket's own bookkeeping, for a peer that keeps up. */
+export interface DirectWay {
+  /**
+   * Writes as `SocketLike.write` does, and is one function for all sockets. True: the network has all of it. False: `settle`
+   * must follow, before anything else is written to any socket.
+   */
+  readonly write: (handle: object, bytes: Buffer) => boolean
+  readonly handle: object
+  /** Ends a write that was not finished; returns `bufferedBytes` as it is then. */
+  settle(bytes: Buffer): number
 }
 
 /** The part of a WebSocket that a connection uses: tests drive a connection without a network. */
@@ -20,6 +34,8 @@ export interface SocketLike {
    * Returns `bufferedBytes` as it is then.
    */
   write(frames: Buffer): number
+  /** Undefined while every byte must go through `write`. */
+  readonly direct?: DirectWay | undefined
   ping(): void
   /** The closing handshake: what was written goes out first. */
   close(code: number, reason: string): void

@@ -1,64 +1,238 @@
 import type { Frame } from './frame.ts'
+import type { DirectWay } from './socket-like.ts'
 
-/** Something with frames to write at the end of a turn. */
-export interface Flushable {
-  flush(): void
+/** A connection, for all that isn't the usual case. */
+export interface Writer {
+  /** Hands the bytes of a turn to the socket. */
+  write(bytes: Buffer): void
+  /** The direct way took the bytes, but the network didn't take all of them. */
+  settle(bytes: Buffer): void
+  /** The direct way threw. */
+  fail(error: unknown): void
+}
+
+/** Frames that leave in one write. Sockets that got the same frames have the same batch, joined once. */
+interface Batch {
+  readonly frame: Frame
+  readonly before: Batch | undefined
+  readonly bytes: number
+  /** With the frame that came behind it last. */
+  longer: Batch | undefined
+  joined: Buffer | undefined
 }
 
 // Under load the next turn waits as long as the last one took, at most this: more frames share a write, and reading gets its time.
 const maxPauseMs = 5
 
+/** With more bytes in a turn a connection looks at its bounds itself; a `softBytes` below this never goes the direct way. */
+export const maxDirectBytes = 65_536
+
 /**
  * Joins the writes of one event-loop turn: each socket gets one write, and sockets that got the same frames share one
  * joined buffer.
  *
- *   send send send ─▶ [due] ─▶ end of the turn (busy: up to 5 ms later) ─▶ one write per socket
+ *   add add add ─▶ [due] ─▶ end of the turn (busy: up to 5 ms later) ─▶ one write per socket
+ *
+ * What a delivery touches of a connection lies in arrays, by the connection's slot: between two messages the kernel's
+ * work on thousands of sockets empties the processor's cache, and an object each costs more than all instructions.
  */
 export class WriteTurn {
-  #due: Flushable[] = []
+  // The frames of this turn; undefined: the slot isn't due.
+  readonly #batches: (Batch | undefined)[] = []
+  readonly #writers: (Writer | undefined)[] = []
+  readonly #handles: (object | undefined)[] = []
+  /** 1: the connection is open, nothing waits, and the direct way may be used. */
+  #isDirect = new Uint8Array(1024)
+  #sentBytes = new Float64Array(1024)
+  #wroteAtMs = new Float64Array(1024)
+  readonly #free: number[] = []
+  #size = 0
+  #writeDirect: DirectWay['write'] | undefined
+
+  #due: number[] = []
+  #callbacks: (() => void)[] = []
+  #isScheduled = false
+  /** Batches of one frame: the last one. */
+  #single: Batch | undefined
   #restedAtMs = 0
   #flushingSinceMs: number | undefined
-  #joinedFrom: readonly Frame[] = []
-  #joined: Buffer | undefined
 
-  /** `performance.now()` in whole ms, as of its beginning while a turn is written: asked for every socket. */
-  get nowMs(): number {
-    return this.#flushingSinceMs ?? Math.trunc(performance.now())
+  /** A slot for a connection, which gives it back by `close`. */
+  open(writer: Writer): number {
+    const slot = this.#free.pop() ?? this.#size++
+    if (slot === this.#isDirect.length) this.#grow(slot * 2)
+    this.#batches[slot] = undefined
+    this.#handles[slot] = undefined
+    this.#writers[slot] = writer
+    this.#sentBytes[slot] = 0
+    this.#wroteAtMs[slot] = 0
+    return slot
   }
 
-  /** `flushable.flush()` is called once at the end of the turn; add it again only after that. */
-  add(flushable: Flushable): void {
-    if (this.#due.push(flushable) > 1) return
+  close(slot: number): void {
+    this.clear(slot)
+    this.setDirect(slot, undefined)
+    this.#writers[slot] = undefined
+    this.#free.push(slot)
+  }
+
+  /** Undefined: every byte goes through `Writer.write`. */
+  setDirect(slot: number, direct: DirectWay | undefined): void {
+    this.#writeDirect ??= direct?.write
+    this.#isDirect[slot] = direct !== undefined && direct.write === this.#writeDirect ? 1 : 0
+    this.#handles[slot] = direct?.handle
+  }
+
+  /** Bytes that the slot got in this turn. */
+  bytes(slot: number): number {
+    return this.#batches[slot]?.bytes ?? 0
+  }
+
+  sentBytes(slot: number): number {
+    return this.#sentBytes[slot] ?? 0
+  }
+
+  wroteAtMs(slot: number): number {
+    return this.#wroteAtMs[slot] ?? 0
+  }
+
+  /** What `Writer.write` and `Writer.settle` got rid of. */
+  count(slot: number, bytes: number): void {
+    this.#sentBytes[slot] = (this.#sentBytes[slot] ?? 0) + bytes
+    this.#wroteAtMs[slot] = this.#flushingSinceMs ?? Math.trunc(performance.now())
+  }
+
+  add(slot: number, frame: Frame): void {
+    const before = this.#batches[slot]
+    this.#batches[slot] = this.#extend(before, frame)
+    if (before !== undefined) return
+    this.#due.push(slot)
+    this.#schedule()
+  }
+
+  /** Adds the frame where the direct way may be used; returns the places in `slots` where it may not. */
+  addToAll(slots: readonly number[], frame: Frame): readonly number[] {
+    const batches = this.#batches
+    const isDirect = this.#isDirect
+    const due = this.#due
+    const others: number[] = []
+    let before: Batch | undefined
+    let after: Batch | undefined
+    for (let at = 0; at < slots.length; at++) {
+      const slot = slots[at] ?? -1
+      if (isDirect[slot] !== 1) {
+        others.push(at)
+        continue
+      }
+      const batch = batches[slot]
+      if (after === undefined || batch !== before) {
+        before = batch
+        after = this.#extend(batch, frame)
+      }
+      if (after.bytes <= maxDirectBytes) {
+        batches[slot] = after
+        if (batch === undefined) due.push(slot)
+      } else others.push(at)
+    }
+    if (due.length > 0) this.#schedule()
+    return others
+  }
+
+  /** The frames of this turn, which are no longer due. */
+  take(slot: number): Buffer | undefined {
+    const batch = this.#batches[slot]
+    this.#batches[slot] = undefined
+    return batch && join(batch)
+  }
+
+  clear(slot: number): void {
+    this.#batches[slot] = undefined
+  }
+
+  /** Calls back once, behind the writes of all that is due now. */
+  after(callback: () => void): void {
+    this.#callbacks.push(callback)
+    this.#schedule()
+  }
+
+  #extend(before: Batch | undefined, frame: Frame): Batch {
+    const known = before === undefined ? this.#single : before.longer
+    if (known?.frame === frame) return known
+    const bytes = (before?.bytes ?? 0) + frame.length
+    const batch: Batch = { frame, before, bytes, longer: undefined, joined: undefined }
+    if (before === undefined) this.#single = batch
+    else before.longer = batch
+    return batch
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
     const pauseMs = this.#restedAtMs - performance.now()
     // A timer shorter than 1 ms would be longer than it.
     if (pauseMs < 1) setImmediate(this.#flush)
     else setTimeout(this.#flush, pauseMs)
   }
 
-  /** The frames as one buffer: the last one again when the frames are the same. */
-  join(frames: readonly Frame[]): Buffer {
-    if (this.#joined !== undefined && isSame(frames, this.#joinedFrom)) return this.#joined
-    this.#joinedFrom = frames
-    this.#joined = Buffer.concat(frames)
-    return this.#joined
+  #grow(size: number): void {
+    const [isDirect, sentBytes, wroteAtMs] = [this.#isDirect, this.#sentBytes, this.#wroteAtMs]
+    this.#isDirect = new Uint8Array(size)
+    this.#sentBytes = new Float64Array(size)
+    this.#wroteAtMs = new Float64Array(size)
+    this.#isDirect.set(isDirect)
+    this.#sentBytes.set(sentBytes)
+    this.#wroteAtMs.set(wroteAtMs)
   }
 
   readonly #flush = (): void => {
     const due = this.#due
+    const callbacks = this.#callbacks
     this.#due = []
+    this.#callbacks = []
+    this.#isScheduled = false
     const startedAtMs = performance.now()
     this.#flushingSinceMs = Math.trunc(startedAtMs)
-    for (const flushable of due) flushable.flush()
+    for (const slot of due) {
+      const batch = this.#batches[slot]
+      if (batch === undefined) continue
+      this.#batches[slot] = undefined
+      this.#write(slot, batch.joined ?? join(batch))
+    }
+    for (const callback of callbacks) callback()
     this.#flushingSinceMs = undefined
-    this.#joined = undefined
-    this.#joinedFrom = []
+    this.#single = undefined
     const endedAtMs = performance.now()
     this.#restedAtMs = endedAtMs + Math.min(maxPauseMs, endedAtMs - startedAtMs)
   }
+
+  #write(slot: number, bytes: Buffer): void {
+    const handle = this.#handles[slot]
+    if (this.#isDirect[slot] !== 1 || handle === undefined) return this.#writers[slot]?.write(bytes)
+    try {
+      if (this.#writeDirect?.(handle, bytes) === true) this.count(slot, bytes.length)
+      else this.#writers[slot]?.settle(bytes)
+    } catch (error) {
+      // One broken socket must not keep the others of its turn from theirs.
+      this.#writers[slot]?.fail(error)
+    }
+  }
 }
 
-function isSame(some: readonly Frame[], others: readonly Frame[]): boolean {
-  if (some.length !== others.length) return false
-  for (let at = 0; at < some.length; at++) if (some[at] !== others[at]) return false
-  return true
+/** The event loop is one for the process, and so is the list of who writes at the end of its turn. */
+export const turn: WriteTurn = new WriteTurn()
+
+/** Calls back once, behind the writes of all that was sent so far in this turn. */
+export function afterWrites(callback: () => void): void {
+  turn.after(callback)
+}
+
+function join(batch: Batch): Buffer {
+  if (batch.joined !== undefined) return batch.joined
+  if (batch.before === undefined) batch.joined = batch.frame
+  else {
+    const frames: Frame[] = []
+    for (let at: Batch | undefined = batch; at !== undefined; at = at.before) frames.push(at.frame)
+    batch.joined = Buffer.concat(frames.toReversed())
+  }
+  return batch.joined
 }

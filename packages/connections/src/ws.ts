@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import { createDirectWriter, type DirectWriter } from './direct-writer.ts'
-import type { SocketEvents, SocketLike } from './socket-like.ts'
+import type { DirectWay, SocketEvents, SocketLike } from './socket-like.ts'
 
 /** The socket below, which `ws` doesn't offer: a frame that was built once is written to it as it is. */
 interface RawSocket {
@@ -31,9 +31,9 @@ export function fromWebSocket(socket: WebSocket, { direct = true }: FromWebSocke
 }
 
 class WsSocket implements SocketLike {
-  // What each write touches, first: together in memory.
-  readonly #direct: DirectWriter | undefined
+  readonly #writer: DirectWriter | undefined
   #isEnding = false
+  /** The stream has bytes, and `onDrain` is owed. */
   #isBehind = false
   readonly #socket: WebSocket
   readonly #raw: Duplex
@@ -42,13 +42,14 @@ class WsSocket implements SocketLike {
   constructor(socket: WebSocket, raw: Duplex, direct: boolean) {
     this.#socket = socket
     this.#raw = raw
-    this.#direct = direct ? createDirectWriter(raw, this.#written) : undefined
+    this.#writer = direct ? createDirectWriter(raw, () => this.#drained()) : undefined
     // Answered by `ws` itself, on the stream.
-    socket.on('ping', () => this.#direct?.waitForStream())
+    socket.on('ping', () => this.#detour())
     // Called by `ws` too when the peer closes; nothing else tells, and asking `readyState` for each write costs more than it seems.
     const close = socket.close.bind(socket)
     socket.close = (code, reason) => {
       this.#isEnding = true
+      this.#events?.onDetour()
       close(code, reason)
     }
   }
@@ -64,17 +65,17 @@ class WsSocket implements SocketLike {
     socket.on('close', (code, reason) => events.onClose(code, reason.toString()))
   }
 
+  get direct(): DirectWay | undefined {
+    return this.#writer?.isFirst === true && !this.#isEnding ? this.#writer : undefined
+  }
+
   write(frames: Buffer): number {
     if (this.#isEnding) return this.bufferedBytes
-    const direct = this.#direct
-    if (direct?.write(frames) === true) {
-      const { pendingBytes } = direct
-      if (pendingBytes > 0) this.#isBehind = true
-      return pendingBytes
-    }
+    const writer = this.#writer
+    if (writer?.tryWrite(frames) === true) return writer.pendingBytes
     if (this.#socket.readyState !== open) return this.bufferedBytes
     this.#raw.write(frames, this.#written)
-    direct?.waitForStream()
+    this.#detour()
     const { bufferedBytes } = this
     this.#isBehind = bufferedBytes > 0
     return bufferedBytes
@@ -83,7 +84,7 @@ class WsSocket implements SocketLike {
   ping(): void {
     if (this.#socket.readyState !== open) return
     this.#socket.ping()
-    this.#direct?.waitForStream()
+    this.#detour()
   }
 
   close(code: number, reason: string): void {
@@ -103,12 +104,22 @@ class WsSocket implements SocketLike {
   }
 
   get bufferedBytes(): number {
-    return this.#raw.writableLength + (this.#direct?.pendingBytes ?? 0)
+    return this.#raw.writableLength + (this.#writer?.pendingBytes ?? 0)
+  }
+
+  /** Something went through the stream, which nothing may pass. */
+  #detour(): void {
+    this.#writer?.waitForStream()
+    this.#events?.onDetour()
   }
 
   // Not the stream's own `drain`: that one stays silent below its high-water mark.
   readonly #written = (): void => {
-    if (!this.#isBehind || this.bufferedBytes > 0) return
+    if (this.#isBehind) this.#drained()
+  }
+
+  #drained(): void {
+    if (this.bufferedBytes > 0) return
     this.#isBehind = false
     this.#events?.onDrain()
   }

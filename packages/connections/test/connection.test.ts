@@ -188,6 +188,103 @@ describe('outbound', () => {
   })
 })
 
+describe('the direct way', () => {
+  /** A connection that has found its peer keeping up. */
+  async function openDirect(): Promise<Opened> {
+    const opened = open()
+    opened.socket.isDirect = true
+    opened.connection.sendText('hello')
+    await endOfTurn()
+    expect(opened.socket.calls.splice(0)).toEqual(['write'])
+    return opened
+  }
+
+  it('takes the frames of a turn in one write, shared with those who got the same', async () => {
+    const [first, second] = [await openDirect(), await openDirect()]
+    const frames = ['a', 'b'].map((text) => encodeFrame(text))
+    for (const { connection } of [first, second]) for (const frame of frames) connection.send(frame)
+    expect(first.connection.bufferedBytes).toBe(6)
+    await endOfTurn()
+    expect([first, second].map(({ socket }) => socket.calls)).toEqual([['direct'], ['direct']])
+    expect(first.socket.written[1]).toBe(second.socket.written[1])
+    expect(first.socket.texts).toEqual(['hello', 'a', 'b'])
+    expect(first.connection.sentBytes).toBe(13)
+    expect(first.connection.wroteAtMs).toBeGreaterThan(0)
+  })
+
+  it('is left for the socket when the network does not take all, and taken again behind the drain', async () => {
+    const { connection, socket } = await openDirect()
+    socket.isFast = false
+    connection.sendText('a')
+    await endOfTurn()
+    connection.sendText('b')
+    await endOfTurn()
+    expect(socket.calls).toEqual(['direct', 'settle', 'write'])
+    expect(connection.bufferedBytes).toBe(6)
+    socket.isFast = true
+    socket.drain()
+    for (const text of ['c', 'd']) {
+      connection.sendText(text)
+      await endOfTurn()
+    }
+    expect(socket.calls).toEqual(['direct', 'settle', 'write', 'write', 'direct'])
+    expect(socket.texts).toEqual(['hello', 'a', 'b', 'c', 'd'])
+    expect(connection.sentBytes).toBe(19)
+  })
+
+  it('is not taken behind a detour, also for what was sent before it in the same turn', async () => {
+    const { connection, socket } = await openDirect()
+    connection.sendText('a')
+    socket.detour()
+    connection.sendText('b')
+    await endOfTurn()
+    connection.sendText('c')
+    await endOfTurn()
+    expect(socket.calls).toEqual(['write', 'direct'])
+    expect(socket.texts).toEqual(['hello', 'a', 'b', 'c'])
+  })
+
+  it('brings nothing to a connection that closed in the turn, nor to who came in its place', async () => {
+    const [ours, lost] = [await openDirect(), await openDirect()]
+    for (const { connection } of [ours, lost]) connection.sendText('a')
+    ours.connection.close(4001, 'because')
+    lost.socket.events.onClose(1006, '')
+    const next = open()
+    next.connection.sendText('new')
+    await endOfTurn()
+    expect(ours.socket.calls).toEqual(['write', 'resume', 'close 4001 because'])
+    expect(ours.socket.texts).toEqual(['hello', 'a'])
+    expect(lost.socket.calls).toEqual([])
+    expect([lost.connection.sentBytes, lost.connection.bufferedBytes]).toEqual([7, 0])
+    expect(next.socket.texts).toEqual(['new'])
+    expect([next.connection.sentBytes, next.connection.bufferedBytes]).toEqual([5, 0])
+  })
+
+  it('does not keep others of a turn from theirs when it throws', async () => {
+    const [broken, fine] = [await openDirect(), await openDirect()]
+    broken.socket.calls.push = () => {
+      throw new Error('broken')
+    }
+    for (const { connection } of [broken, fine]) connection.sendText('a')
+    broken.socket.terminate = () => broken.socket.events.onClose(1006, '')
+    await endOfTurn()
+    expect(fine.socket.texts).toEqual(['hello', 'a'])
+    expect(broken.events).toEqual([{ type: 'error', stage: 'write', error: new Error('broken') }])
+    expect(broken.connection.state).toBe('closed')
+  })
+
+  it('has its bounds: a turn larger than them is looked at by the connection', async () => {
+    const { connection, socket } = await openDirect()
+    const frame = encodeFrame('x'.repeat(60_000))
+    for (let at = 0; at < 5; at++) expect(connection.send(frame)).toBe('sent')
+    // Four fit; the fifth let them go first.
+    expect(socket.calls).toEqual(['write'])
+    await endOfTurn()
+    expect(socket.calls).toEqual(['write', 'direct'])
+    expect(socket.texts).toHaveLength(6)
+  })
+})
+
 describe('the end', () => {
   it('goes in order, once: closing, flush, socket, closed', async () => {
     const order: string[] = []

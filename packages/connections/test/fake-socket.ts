@@ -1,4 +1,4 @@
-import type { SocketEvents, SocketLike } from '@gw/connections'
+import type { DirectWay, SocketEvents, SocketLike } from '@gw/connections'
 
 /** A socket without a network, as much of one as a connection sees. Bytes wait until the test drains them. */
 export class FakeSocket implements SocketLike {
@@ -8,6 +8,8 @@ export class FakeSocket implements SocketLike {
   bufferedBytes = 0
   /** The peer reads: nothing stays behind. */
   isFast = true
+  /** There is a way past `write`. */
+  isDirect = false
   #events: SocketEvents | undefined
 
   get events(): SocketEvents {
@@ -24,6 +26,10 @@ export class FakeSocket implements SocketLike {
     this.written.push(frames)
     if (!this.isFast) this.bufferedBytes += frames.length
     return this.bufferedBytes
+  }
+
+  get direct(): DirectWay | undefined {
+    return this.isDirect ? this.#way : undefined
   }
 
   ping(): void {
@@ -53,6 +59,20 @@ export class FakeSocket implements SocketLike {
     this.events.onDrain()
   }
 
+  /** Something went out by another way: bytes must go through `write` until one has. */
+  detour(): void {
+    this.events.onDetour()
+  }
+
+  readonly #way: DirectWay = {
+    handle: this,
+    write: writeDirect,
+    settle: (bytes) => {
+      this.calls.push('settle')
+      return (this.bufferedBytes += bytes.length)
+    },
+  }
+
   /** The payloads of all frames that were written, in order. Frames here are shorter than 126 bytes or have a 16-bit length. */
   get texts(): string[] {
     const all = Buffer.concat(this.written)
@@ -65,6 +85,13 @@ export class FakeSocket implements SocketLike {
     }
     return texts
   }
+}
+
+function writeDirect(handle: object, bytes: Buffer): boolean {
+  if (!(handle instanceof FakeSocket)) throw new TypeError('Not a handle of ours')
+  handle.calls.push('direct')
+  handle.written.push(bytes)
+  return handle.isFast
 }
 
 /** Resolves behind everything that is due in this turn. */

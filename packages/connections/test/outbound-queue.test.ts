@@ -4,26 +4,10 @@ import { encodeFrame, type Frame } from '@gw/connections'
 import { OutboundQueue } from '../src/outbound-queue.ts'
 
 interface Model {
-  turn: Frame[]
   held: { key: string | undefined; frame: Frame }[]
 }
 
 const bytesOf = (frames: readonly Frame[]): number => frames.reduce((sum, frame) => sum + frame.length, 0)
-
-class AddToTurn implements fc.Command<Model, OutboundQueue> {
-  readonly text: string
-  constructor(text: string) {
-    this.text = text
-  }
-  check = (): boolean => true
-  run(model: Model, queue: OutboundQueue): void {
-    const frame = encodeFrame(this.text)
-    model.turn.push(frame)
-    queue.addToTurn(frame)
-    agree(model, queue)
-  }
-  toString = (): string => `addToTurn(${this.text})`
-}
 
 class Hold implements fc.Command<Model, OutboundQueue> {
   readonly text: string
@@ -38,20 +22,10 @@ class Hold implements fc.Command<Model, OutboundQueue> {
     const had = this.key !== undefined && model.held.some(({ key }) => key === this.key)
     if (had) model.held = model.held.filter(({ key }) => key !== this.key)
     model.held.push({ key: this.key, frame })
-    expect(queue.hold(frame, this.key)).toBe(had)
+    expect(queue.add(frame, this.key)).toBe(had)
     agree(model, queue)
   }
   toString = (): string => `hold(${this.text}, ${this.key})`
-}
-
-class TakeTurn implements fc.Command<Model, OutboundQueue> {
-  check = (): boolean => true
-  run(model: Model, queue: OutboundQueue): void {
-    expect(queue.takeTurn()).toEqual(model.turn)
-    model.turn = []
-    agree(model, queue)
-  }
-  toString = (): string => 'takeTurn'
 }
 
 class TakeHeld implements fc.Command<Model, OutboundQueue> {
@@ -61,7 +35,7 @@ class TakeHeld implements fc.Command<Model, OutboundQueue> {
   }
   check = (): boolean => true
   run(model: Model, queue: OutboundQueue): void {
-    const taken = queue.takeHeld(this.maxBytes)
+    const taken = queue.take(this.maxBytes)
     expect(taken).toEqual(model.held.slice(0, taken.length).map(({ frame }) => frame))
     if (taken.length > 1) expect(bytesOf(taken)).toBeLessThanOrEqual(this.maxBytes)
     if (model.held.length > 0) expect(taken.length).toBeGreaterThan(0)
@@ -72,22 +46,20 @@ class TakeHeld implements fc.Command<Model, OutboundQueue> {
 }
 
 function agree(model: Model, queue: OutboundQueue): void {
-  expect(queue.bytes).toBe(bytesOf(model.turn) + bytesOf(model.held.map(({ frame }) => frame)))
-  expect(queue.isHolding).toBe(model.held.length > 0)
+  expect(queue.bytes).toBe(bytesOf(model.held.map(({ frame }) => frame)))
+  expect(queue.isEmpty).toBe(model.held.length === 0)
 }
 
 it('keeps every frame in order, and of one key only the newest', () => {
   const text = fc.string({ maxLength: 20 })
   const key = fc.option(fc.constantFrom('a', 'b', '0', '1'), { nil: undefined })
   const commands = [
-    text.map((value) => new AddToTurn(value)),
     fc.tuple(text, key).map(([value, name]) => new Hold(value, name)),
-    fc.constant(new TakeTurn()),
     fc.nat(60).map((bytes) => new TakeHeld(bytes)),
   ]
   fc.assert(
     fc.property(fc.commands(commands, { maxCommands: 60 }), (run) => {
-      fc.modelRun(() => ({ model: { turn: [], held: [] }, real: new OutboundQueue() }), run)
+      fc.modelRun(() => ({ model: { held: [] }, real: new OutboundQueue() }), run)
     }),
   )
 })

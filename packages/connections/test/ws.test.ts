@@ -263,10 +263,10 @@ describe('createDirectWriter', () => {
     client.socket.cork()
     client.socket.write('x')
     writer?.waitForStream()
-    expect(writer?.write(Buffer.from('y'))).toBe(false)
+    expect(writer?.tryWrite(Buffer.from('y'))).toBe(false)
     client.socket.uncork()
     while (client.socket.writableLength > 0) await new Promise(setImmediate)
-    expect(writer?.write(Buffer.from('y'))).toBe(true)
+    expect(writer?.tryWrite(Buffer.from('y'))).toBe(true)
   })
 
   it('survives a handle that is closed', async () => {
@@ -274,9 +274,9 @@ describe('createDirectWriter', () => {
     await using client = await connectWs(url)
     await peer
     const writer = createDirectWriter(client.socket, () => {})
-    expect(writer?.write(Buffer.from('x'))).toBe(true)
+    expect(writer?.tryWrite(Buffer.from('x'))).toBe(true)
     client.socket.destroy()
-    expect(writer?.write(Buffer.from('y'))).toBe(true)
+    expect(writer?.tryWrite(Buffer.from('y'))).toBe(true)
     expect(writer?.pendingBytes).toBe(0)
   })
 })
