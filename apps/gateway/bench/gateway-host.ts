@@ -8,7 +8,14 @@ import { createGateway } from '../src/server.ts'
 
 const hasMetrics = process.argv.includes('metrics')
 const nothing = (): void => {}
-const noSeries = { inc: nothing, dec: nothing, set: nothing, observe: nothing, remove: nothing }
+const noSeries = {
+  inc: nothing,
+  dec: nothing,
+  set: nothing,
+  observe: nothing,
+  observeFor: nothing,
+  remove: nothing,
+}
 
 /** The same names without anything behind them. */
 function silenced(metrics: Metrics): Metrics {

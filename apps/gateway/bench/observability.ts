@@ -1,9 +1,9 @@
 /**
  * What logs, metrics and traces cost the gateway: CPU time for each delivery of a fan-out and for each proxied request, with
- * everything off, with each alone, and with everything on at its defaults. The sides take turns of half a second, so that
- * each round of turns sees the same machine; `off again` is a second `off` and shows what is noise.
+ * everything off, with each alone, and with everything on at its defaults. The sides take turns of a quarter of a second, so
+ * that each round sees the same machine; `off again` is a second `off` and shows what is noise.
  *
- *   node --conditions=@gw/source bench/observability.ts [rounds] [side ...]      default: 10 rounds, all sides
+ *   node --conditions=@gw/source bench/observability.ts [rounds] [side ...]      default: 25 rounds, all sides
  *
  * Off is what an operator can set: `LOG_LEVEL=error`, `OTEL_SDK_DISABLED=true`; metrics, which have no switch, become empty
  * objects. With `PROFILE=folder` each gateway leaves a CPU profile there.
@@ -13,6 +13,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { create, toBinary } from '@bufbuild/protobuf'
 import { credentials, Server, ServerCredentials } from '@grpc/grpc-js'
 import { signToken, startOtlpSink } from '@gw/testing'
@@ -24,7 +25,7 @@ import { PublisherService } from '../src/grpc/gen/gateway/v1/publisher_pb.ts'
 import { createServiceClient } from '../src/grpc/service-client.ts'
 
 const secret = 'only-for-the-bench-0123456789-abcdefghijk'
-const [sockets, messages, requests, atOnce, warmUps] = [100, 400, 1000, 16, 3]
+const [sockets, messages, requests, atOnce, warmUps] = [100, 200, 500, 16, 8]
 const ports = z.object({ port: z.int(), internalPort: z.int() })
 const usage = z.object({ cpuMicroseconds: z.number() })
 
@@ -39,9 +40,11 @@ const setups: Readonly<Record<string, { hasMetrics: boolean; env: Readonly<Recor
   traces: { hasMetrics: false, env: noLogs },
   on: { hasMetrics: true, env: {} },
 }
-const [givenRounds = '10', ...givenSides] = process.argv.slice(2)
+const [givenRounds = '25', ...givenSides] = process.argv.slice(2)
 const rounds = Number(givenRounds)
 const sideNames = givenSides.length === 0 ? Object.keys(setups) : givenSides
+
+type What = 'delivery' | 'proxied request'
 
 interface Side {
   readonly name: string
@@ -49,8 +52,10 @@ interface Side {
   readonly url: string
   readonly publish: (at: number) => Promise<unknown>
   readonly clients: readonly WebSocket[]
-  /** CPU microseconds for one, a figure for each round. */
-  readonly results: { delivery: number[]; 'proxied request': number[] }
+  /** CPU microseconds for one, a figure for each turn. */
+  readonly results: Readonly<Record<What, number[]>>
+  /** The turn that the CPU time is counted for, up to the next one: the spans of a turn are sent after it. */
+  counted: { readonly what: What; readonly cpuBefore: number } | undefined
 }
 
 const token = (user: string): string => signToken({ sub: user }, secret)
@@ -105,6 +110,7 @@ async function start(name: string, env: Readonly<Record<string, string>>): Promi
         payloadJson: new TextEncoder().encode(JSON.stringify({ ...payload, at })),
       }),
     results: { delivery: [], 'proxied request': [] },
+    counted: undefined,
   }
 }
 
@@ -117,48 +123,49 @@ async function pump(count: number, work: (at: number) => Promise<unknown>): Prom
   await Promise.all(Array.from({ length: atOnce }, one))
 }
 
-/** The CPU time that `child` spends on `work`. */
-async function cpuOf(child: ChildProcess, work: () => Promise<void>): Promise<number> {
-  const now = async (): Promise<number> => {
-    child.send('cpu')
-    const [answer]: unknown[] = await once(child, 'message')
-    return usage.parse(answer).cpuMicroseconds
-  }
-  const before = await now()
-  await work()
-  return (await now()) - before
+async function cpuOf(child: ChildProcess): Promise<number> {
+  child.send('cpu')
+  const [answer]: unknown[] = await once(child, 'message')
+  return usage.parse(answer).cpuMicroseconds
 }
 
-async function fanOut({ child, clients, publish, results }: Side): Promise<void> {
+async function fanOut({ clients, publish }: Side): Promise<void> {
   const all = Promise.withResolvers<void>()
   let left = sockets * messages
   const onMessage = (data: Buffer): void => {
     if (data.includes('"Notice"') && --left === 0) all.resolve()
   }
   for (const client of clients) client.on('message', onMessage)
-  const spent = await cpuOf(child, async () => {
-    await pump(messages, publish)
-    await all.promise
-  })
-  results.delivery.push(spent / (sockets * messages))
+  await pump(messages, publish)
+  await all.promise
   for (const client of clients) client.off('message', onMessage)
 }
 
 const agent = new Agent({ connections: atOnce })
 const headers = { authorization: `Bearer ${token('user-0')}` }
 
-async function proxy({ child, url, results }: Side): Promise<void> {
-  const spent = await cpuOf(child, () =>
-    pump(requests, async () => {
-      const { statusCode, body } = await request(`${url}/api/accounts/user-0/balance`, {
-        headers,
-        dispatcher: agent,
-      })
-      await body.text()
-      if (statusCode !== 200) throw new Error(`the proxy answered ${statusCode}`)
-    }),
-  )
-  results['proxied request'].push(spent / requests)
+async function proxy({ url }: Side): Promise<void> {
+  await pump(requests, async () => {
+    const { statusCode, body } = await request(`${url}/api/accounts/user-0/balance`, {
+      headers,
+      dispatcher: agent,
+    })
+    await body.text()
+    if (statusCode !== 200) throw new Error(`the proxy answered ${statusCode}`)
+  })
+}
+
+const work = {
+  delivery: { run: fanOut, times: sockets * messages },
+  'proxied request': { run: proxy, times: requests },
+} as const
+
+async function takeTurn(side: Side, what: What | undefined): Promise<void> {
+  const cpu = await cpuOf(side.child)
+  const { counted, results } = side
+  if (counted) results[counted.what].push((cpu - counted.cpuBefore) / work[counted.what].times)
+  side.counted = what && { what, cpuBefore: cpu }
+  if (what) await work[what].run(side)
 }
 
 function median(values: readonly number[]): number {
@@ -220,15 +227,17 @@ const env = {
   BALANCE_SERVICE_HTTP_URL: `127.0.0.1:${typeof address === 'object' ? address?.port : 0}`,
   EVENT_SERVICE_URL: `127.0.0.1:${event.port}`,
   OTEL_EXPORTER_OTLP_ENDPOINT: sink.endpoint,
+  // Before the gateway's next turn. The default of 2 s makes fewer and larger batches.
+  OTEL_BSP_SCHEDULE_DELAY: '500',
 }
 const sides: Side[] = []
 for (const name of sideNames) sides.push(await start(name, env))
 const startedAt = performance.now()
 for (let round = 0; round < warmUps + rounds; round++)
-  for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
-    await proxy(side)
-    await fanOut(side)
-  }
+  for (const what of ['proxied request', 'delivery'] as const)
+    for (const side of round % 2 === 0 ? sides : sides.toReversed()) await takeTurn(side, what)
+await setTimeout(1000)
+for (const side of sides) await takeTurn(side, undefined)
 console.log(
   `Node ${process.version}, ${cpus()[0]?.model}, ${cpus().length} cores; ${sockets} sockets, ${messages} messages and ${requests} requests a turn, ` +
     `${rounds} rounds after ${warmUps} to warm up, ${Math.round((performance.now() - startedAt) / 1000)} s`,

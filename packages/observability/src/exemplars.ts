@@ -1,28 +1,39 @@
 /** From a slow bucket to one of its traces: histograms that remember trace ids, and the format that can say them. */
-import { isSpanContextValid, trace, TraceFlags } from '@opentelemetry/api'
-import { Histogram, type HistogramConfiguration, type Registry } from 'prom-client'
+import { type SpanContext, trace, TraceFlags } from '@opentelemetry/api'
+import { Histogram, type HistogramConfiguration, type LabelValues, type Registry } from 'prom-client'
+
+type ObserveFor<T extends string> = (
+  span: SpanContext | undefined,
+  labels: LabelValues<T>,
+  value: number,
+) => void
 
 /**
- * A histogram that keeps, for each bucket, the id of the last sampled trace that fell into it. Observed as any other;
- * the active span is looked up at each observation.
+ * A histogram that keeps, for each bucket, the id of the last sampled trace that fell into it. `observe` takes it from the
+ * active span, `observeFor` from the given one.
  */
-export class TracedHistogram extends Histogram {
+export interface TracedHistogramOf<T extends string> extends Histogram<T> {
+  readonly observeFor: ObserveFor<T>
+}
+
+/** On prom-client's, which has to be told the trace each time. */
+export class TracedHistogram extends Histogram implements TracedHistogramOf<string> {
+  readonly observeFor: ObserveFor<string>
+
   constructor(options: HistogramConfiguration<string>) {
     super({ ...options, enableExemplars: true })
     // prom-client replaces `observe` on the instance and then takes only the object form.
     const observeObject = this.observe.bind(this)
+    this.observeFor = (span, labels, value) => {
+      const isSampled = span !== undefined && (span.traceFlags & TraceFlags.SAMPLED) !== 0
+      observeObject({ labels, value, exemplarLabels: isSampled ? { trace_id: span.traceId } : {} })
+    }
     this.observe = (first: object | number, second?: number): void => {
-      const given =
-        typeof first === 'number' ? { labels: {}, value: first } : { labels: first, value: second ?? 0 }
-      observeObject({ ...given, exemplarLabels: traceLabels() })
+      const span = trace.getActiveSpan()?.spanContext()
+      if (typeof first === 'number') this.observeFor(span, {}, first)
+      else this.observeFor(span, first, second ?? 0)
     }
   }
-}
-
-function traceLabels(): { trace_id?: string } {
-  const span = trace.getActiveSpan()?.spanContext()
-  if (!span || !isSpanContextValid(span) || (span.traceFlags & TraceFlags.SAMPLED) === 0) return {}
-  return { trace_id: span.traceId }
 }
 
 /** The media type of `openMetricsText`. */

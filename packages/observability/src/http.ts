@@ -7,7 +7,7 @@ import { requireOption } from './errors.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
 import { methodLabel, routeLabeller, unmatchedRoute } from './route-label.ts'
-import { extractTraceparent, startSpan } from './spans.ts'
+import { extractTraceparent, isReal, startSpan } from './spans.ts'
 
 export { currentContext, type RequestContext, runWithContext, setContext } from './context.ts'
 export { unmatchedRoute } from './route-label.ts'
@@ -71,21 +71,22 @@ export function requestContext(options: RequestContextOptions): RequestHandler {
       const route = routeOf(request, response)
       const durationMs = now() - startedAt
       server.end({ method, route, status })
-      // An event handler runs outside the request's asynchronous context: put it back for the ids on the line and for
-      // the exemplar.
-      otelContext.with(server.context, () =>
-        runWithContext(context, () => {
-          metrics.httpRequestDuration.observe({ method, route, status }, durationMs / 1000)
-          logger.info('http_request', {
-            method,
-            route,
-            status,
-            durationMs: Math.round(durationMs * 1000) / 1000,
-            bytes: socket.bytesWritten - bytesBefore,
-            ...(aborted && { aborted }),
-          })
-        }),
-      )
+      // An event handler may run in anybody's asynchronous context: what it says of the request is given, all of it.
+      const span = server.ids
+      metrics.httpRequestDuration.observeFor(span, { method, route, status }, durationMs / 1000)
+      logger.info('http_request', {
+        requestId: context.requestId,
+        userId: context.userId,
+        connectionId: context.connectionId,
+        traceId: span?.traceId,
+        spanId: span?.spanId,
+        method,
+        route,
+        status,
+        durationMs: Math.round(durationMs * 1000) / 1000,
+        bytes: socket.bytesWritten - bytesBefore,
+        ...(aborted && { aborted }),
+      })
     })
     otelContext.with(server.context, () => runWithContext(context, next))
   }
@@ -104,6 +105,8 @@ function newContext(
 
 interface ServerSpan {
   readonly context: ReturnType<typeof startSpan>['context']
+  /** Undefined without an SDK. */
+  readonly ids: SpanContext | undefined
   readonly end: (outcome: { method: string; route: string; status: number }) => void
 }
 
@@ -121,8 +124,10 @@ function startServerSpan(request: Request, how: { method: string; trustIncoming:
       'network.protocol.version': request.httpVersion,
     },
   })
+  const ids = span.spanContext()
   return {
     context,
+    ids: isReal(ids) ? ids : undefined,
     end: ({ route, status }) => {
       span.setAttribute('http.response.status_code', status)
       if (route !== unmatchedRoute) {

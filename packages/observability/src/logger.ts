@@ -1,5 +1,5 @@
 /** Structured logs: one JSON line per event, on winston. */
-import { isSpanContextValid, trace } from '@opentelemetry/api'
+import { trace } from '@opentelemetry/api'
 import winston from 'winston'
 import Transport from 'winston-transport'
 import { currentContext } from './context.ts'
@@ -9,6 +9,7 @@ import { isoTime } from './iso-time.ts'
 import { LineGate, type LineTarget } from './line-gate.ts'
 import { type Plain, toPlain } from './plain.ts'
 import { createRedactor, type RedactOptions } from './redact.ts'
+import { isReal } from './spans.ts'
 
 export { currentContext, type RequestContext, runWithContext, setContext } from './context.ts'
 export { ObservabilityError, type ObservabilityErrorCode } from './errors.ts'
@@ -154,7 +155,7 @@ export function parseLevel(value: string): LogLevel {
 
 function spanIds(): { traceId?: string; spanId?: string } {
   const span = trace.getActiveSpan()?.spanContext()
-  return span && isSpanContextValid(span) ? { traceId: span.traceId, spanId: span.spanId } : {}
+  return span && isReal(span) ? { traceId: span.traceId, spanId: span.spanId } : {}
 }
 
 /** The members of `fields` in JSON, each with its comma before it. */

@@ -1,7 +1,7 @@
 /** The gateway's series, on prom-client. All names, labels and buckets are here; the README's table is checked against it. */
 import { AggregatorRegistry, collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { requireOption } from './errors.ts'
-import { openMetricsText, TracedHistogram } from './exemplars.ts'
+import { openMetricsText, TracedHistogram, type TracedHistogramOf } from './exemplars.ts'
 
 export { ObservabilityError, type ObservabilityErrorCode } from './errors.ts'
 export { createMetricsServer, type MetricsServer, type MetricsServerOptions } from './metrics-server.ts'
@@ -31,13 +31,13 @@ export interface Metrics {
   readonly wsActiveConnections: GaugeOf<'client_type'>
   readonly wsOpenSockets: GaugeOf
   readonly wsSessionDuration: HistogramOf<'client_type'>
-  readonly httpRequestDuration: HistogramOf<'method' | 'route' | 'status'>
+  readonly httpRequestDuration: TracedHistogramOf<'method' | 'route' | 'status'>
   readonly httpRequestsInFlight: GaugeOf
   readonly wsUpgradesRefused: CounterOf<'reason'>
   readonly wsCloses: CounterOf<'code'>
   readonly wsSlowCloses: CounterOf
   readonly wsMessagesReceived: CounterOf<'type' | 'result'>
-  readonly wsMessageDuration: HistogramOf<'type'>
+  readonly wsMessageDuration: TracedHistogramOf<'type'>
   readonly wsMessagesSent: CounterOf<'type' | 'result'>
   readonly wsReceivedBytes: CounterOf
   readonly wsSentBytes: CounterOf
@@ -45,7 +45,7 @@ export interface Metrics {
   readonly wsReadPauses: CounterOf
   readonly fanoutConnections: HistogramOf<'kind'>
   readonly fanoutDuration: HistogramOf<'kind'>
-  readonly publishToDeliver: HistogramOf<'kind'>
+  readonly publishToDeliver: TracedHistogramOf<'kind'>
   readonly channelPublishes: CounterOf<'kind' | 'result'>
   readonly channelSubscriptions: GaugeOf
   readonly channelRepairs: CounterOf<'result'>
@@ -62,7 +62,7 @@ export interface Metrics {
   readonly authFailures: CounterOf<'reason'>
   readonly authKeyFetches: CounterOf<'result'>
   readonly upstreamRequests: CounterOf<'service' | 'method' | 'code'>
-  readonly upstreamRequestDuration: HistogramOf<'service'>
+  readonly upstreamRequestDuration: TracedHistogramOf<'service'>
   readonly upstreamRetries: CounterOf<'service'>
   readonly breakerState: GaugeOf<'service'>
   readonly redisUp: GaugeOf
@@ -123,7 +123,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   const traced = <T extends string = never>(
     spec: ReturnType<typeof series<T>>,
     buckets: number[],
-  ): Histogram<T> => {
+  ): TracedHistogramOf<T> => {
     // prom-client would refuse a registry that isn't OpenMetrics only, so this one is put in afterwards.
     const made = new TracedHistogram({ ...spec, buckets, registers: [] })
     registry.registerMetric(made)

@@ -1,5 +1,5 @@
-/** The SDK's batch processor with three things around it: a drop counter, redaction, and failed spans kept always. */
-import { type Context, SpanStatusCode, TraceFlags } from '@opentelemetry/api'
+/** The SDK's batch processor with two things around it: a drop counter and redaction. */
+import { type Context, TraceFlags } from '@opentelemetry/api'
 import { type ExportResult, ExportResultCode } from '@opentelemetry/core'
 import {
   BatchSpanProcessor,
@@ -71,12 +71,11 @@ export class SpanPipeline implements SpanProcessor {
   }
 
   onEnd(span: ReadableSpan): void {
-    const kept = keep(span)
-    if (!kept) return
+    if ((span.spanContext().traceFlags & TraceFlags.SAMPLED) === 0) return
     if (this.#closed) return this.#onDrop({ reason: 'shutdown', count: 1 })
     if (this.#queued >= this.#maxQueueSize) return this.#onDrop({ reason: 'queue_full', count: 1 })
     this.#queued += 1
-    this.#batch.onEnd(kept)
+    this.#batch.onEnd(span)
   }
 
   forceFlush(): Promise<void> {
@@ -92,16 +91,6 @@ export class SpanPipeline implements SpanProcessor {
     if (result.code === ExportResultCode.SUCCESS) return
     this.#onDrop({ reason: 'export_failed', count, ...(result.error && { error: result.error }) })
   }
-}
-
-/** Sampled spans as they are, failed ones as if sampled, others not. */
-function keep(span: ReadableSpan): ReadableSpan | undefined {
-  const identity = span.spanContext()
-  if ((identity.traceFlags & TraceFlags.SAMPLED) !== 0) return span
-  if (span.status.code !== SpanStatusCode.ERROR) return undefined
-  const sampled = { ...identity, traceFlags: identity.traceFlags | TraceFlags.SAMPLED }
-  const kept: ReadableSpan = Object.create(span, { spanContext: { value: () => sampled } })
-  return kept
 }
 
 // At export, not at set time: it costs nothing on the hot path, and nothing for spans that are not kept.

@@ -4,6 +4,7 @@ import {
   type Context,
   context,
   INVALID_SPAN_CONTEXT,
+  INVALID_TRACEID,
   isSpanContextValid,
   ProxyTracerProvider,
   type Span,
@@ -12,6 +13,7 @@ import {
   SpanStatusCode,
   trace,
   TraceFlags,
+  type Tracer,
 } from '@opentelemetry/api'
 import { currentContext } from './context.ts'
 
@@ -43,18 +45,22 @@ const noSpan: Span = trace.wrapSpanContext(INVALID_SPAN_CONTEXT)
 
 /** True while a tracing SDK is registered. */
 export function isTracing(): boolean {
+  return tracerOf(defaultTracer) !== undefined
+}
+
+function tracerOf(name: string): Tracer | undefined {
   const provider = trace.getTracerProvider()
-  return !(provider instanceof ProxyTracerProvider) || provider.getDelegateTracer(defaultTracer) !== undefined
+  return provider instanceof ProxyTracerProvider ? provider.getDelegateTracer(name) : provider.getTracer(name)
 }
 
 /** An open span and the context in which it is active. End it exactly once. Without an SDK: a span that does nothing. */
 export function startSpan(name: string, options: SpanOptions = {}): { span: Span; context: Context } {
   const active = context.active()
-  if (!isTracing()) return { span: noSpan, context: active }
-  const { kind = 'internal', attributes, parent, links, tracer = defaultTracer } = options
-  const base = parent === undefined ? active : trace.deleteSpan(active)
-  const outer = parent === undefined || parent === 'root' ? base : trace.setSpanContext(base, parent)
-  const span = trace.getTracer(tracer).startSpan(
+  const tracer = tracerOf(options.tracer ?? defaultTracer)
+  if (!tracer) return { span: noSpan, context: active }
+  const { kind = 'internal', attributes, parent, links } = options
+  const outer = outerOf(active, parent)
+  const span = tracer.startSpan(
     name,
     {
       kind: kinds[kind],
@@ -63,7 +69,21 @@ export function startSpan(name: string, options: SpanOptions = {}): { span: Span
     },
     outer,
   )
-  return { span, context: trace.setSpan(outer, span) }
+  // Below a span that isn't sampled: it is as good in the context as its child, which shows its ids.
+  const isNamed = span.spanContext() !== trace.getSpanContext(outer)
+  return { span, context: isNamed ? trace.setSpan(outer, span) : outer }
+}
+
+/** A context is a copy of the one it is made from: none is made for what is so already. */
+function outerOf(active: Context, parent: SpanOptions['parent']): Context {
+  if (parent === undefined) return active
+  if (parent !== 'root') return trace.setSpanContext(active, parent)
+  return trace.getSpan(active) ? trace.deleteSpan(active) : active
+}
+
+/** Runs `fn` where `inside`, the context of a started span, is the active one. */
+export function runIn<T>(inside: Context, fn: () => T): T {
+  return inside === context.active() ? fn() : context.with(inside, fn)
 }
 
 /**
@@ -75,7 +95,7 @@ export function withSpan<T>(name: string, options: SpanOptions, fn: (span: Span)
   if (started.span === noSpan) return fn(noSpan)
   const { span } = started
   try {
-    const result = context.with(started.context, () => fn(span))
+    const result = runIn(started.context, () => fn(span))
     if (!isPromiseLike(result)) {
       span.end()
       return result
@@ -110,10 +130,15 @@ function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
 const traceparent = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
 const maxTraceparentLength = 256
 
+/** Whether a span of this process, or one read by `extractTraceparent`, is more than `noSpan`: all others have good ids. */
+export function isReal({ traceId }: SpanContext): boolean {
+  return traceId !== INVALID_TRACEID
+}
+
 /** The active span as a W3C `traceparent`. Without one: the one that came in with the request, if any. */
 export function injectTraceparent(): string | undefined {
   const span = trace.getSpanContext(context.active())
-  if (!span || !isSpanContextValid(span)) return currentContext()?.traceparent
+  if (!span || !isReal(span)) return currentContext()?.traceparent
   return formatTraceparent(span)
 }
 

@@ -1,17 +1,19 @@
 /** Starts the OpenTelemetry SDK, and the helpers that work with and without it. */
-import { context, propagation, trace } from '@opentelemetry/api'
+import { context, propagation, ROOT_CONTEXT, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { W3CTraceContextPropagator } from '@opentelemetry/core'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-grpc'
 import { resourceFromAttributes } from '@opentelemetry/resources'
 import {
-  createAlwaysRecordSampler,
+  AlwaysOnSampler,
   ParentBasedSampler,
+  SamplingDecision,
   type SpanExporter,
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
 import { ObservabilityError, requireOption } from './errors.ts'
+import { lateTracerProvider, PresetIds } from './late-tracer.ts'
 import { createRedactor, type RedactOptions } from './redact.ts'
 import { type SpanDrop, SpanPipeline } from './span-export.ts'
 
@@ -23,6 +25,7 @@ export {
   injectTraceparent,
   isTracing,
   recordFailure,
+  runIn,
   type SpanKindName,
   type SpanOptions,
   startSpan,
@@ -93,10 +96,12 @@ export function startTracing(options: TracingOptions): Tracing {
     scheduledDelayMs,
     exportTimeoutMs,
   })
-  const root = new TraceIdRatioBasedSampler(sampleRatio)
-  const sampler = followParent ? new ParentBasedSampler({ root }) : root
+  const ratio = new TraceIdRatioBasedSampler(sampleRatio)
+  const sampler = followParent ? new ParentBasedSampler({ root: ratio }) : ratio
+  const ids = new PresetIds()
   const provider = new TracerProvider({
-    sampler: keepErrors ? createAlwaysRecordSampler(sampler) : sampler,
+    idGenerator: ids,
+    sampler: keepErrors ? new AlwaysOnSampler() : sampler,
     spanProcessors: [pipeline],
     spanLimits: { attributeValueLengthLimit: 4096 },
     resource: resourceFromAttributes({
@@ -108,7 +113,11 @@ export function startTracing(options: TracingOptions): Tracing {
   })
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
   propagation.setGlobalPropagator(new W3CTraceContextPropagator())
-  trace.setGlobalTracerProvider(provider)
+  const isSampled = (traceId: string): boolean =>
+    ratio.shouldSample(ROOT_CONTEXT, traceId).decision === SamplingDecision.RECORD_AND_SAMPLED
+  trace.setGlobalTracerProvider(
+    keepErrors ? lateTracerProvider({ writer: provider, ids, isSampled, followParent }) : provider,
+  )
 
   let stopped: Promise<boolean> | undefined
   return {

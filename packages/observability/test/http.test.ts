@@ -3,9 +3,15 @@ import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import express, { type Express, Router } from 'express'
 import { describe, expect, it } from 'vitest'
-import { currentContext, requestContext, type RequestContextOptions, setContext } from '../src/http.ts'
+import {
+  currentContext,
+  requestContext,
+  type RequestContextOptions,
+  runWithContext,
+  setContext,
+} from '../src/http.ts'
 import { createMetrics, type Metrics } from '../src/metrics.ts'
-import { injectTraceparent, startTracing } from '../src/tracing.ts'
+import { injectTraceparent, startTracing, withSpan } from '../src/tracing.ts'
 import { type LineSink, testLogger } from './lines.ts'
 import { parseExposition, type Sample } from '@gw/testing'
 import { startOtlpSink } from '@gw/testing'
@@ -162,6 +168,22 @@ describe('the access line', () => {
     expect(line?.['bytes']).toBeGreaterThan(1000)
     expect(line?.['bytes']).toBeLessThan(2000)
     expect(app.sink.text).not.toContain('CANARY')
+  })
+
+  it('names nobody else when the answer ends in the context of another request', async () => {
+    await using app = await serve((express) =>
+      express.get('/a', (_request, response) => {
+        // As a pooled connection to a backend does: it keeps the context of the request that opened it.
+        runWithContext({ requestId: 'other', userId: 'other', connectionId: 'other' }, () =>
+          withSpan('other', { parent: 'root' }, () => response.end()),
+        )
+      }),
+    )
+    await fetch(`${app.url}/a`, { headers: { 'x-request-id': 'mine' } })
+    const [line] = await app.accessLines(1)
+    expect(line).toMatchObject({ requestId: 'mine' })
+    for (const field of ['userId', 'connectionId', 'traceId', 'spanId'])
+      expect(line).not.toHaveProperty(field)
   })
 
   it('tells of a client that went away, as 499', async () => {

@@ -123,6 +123,57 @@ describe('what a collector receives', () => {
     expect(spans[0]?.traceId).toBe(parent?.traceId)
   })
 
+  it('has a failed span of an unsampled trace whole, under the ids that were passed on', async () => {
+    await using sink = await startOtlpSink()
+    await using _ = start({ endpoint: sink.endpoint })
+    const parent = extractTraceparent(remoteUnsampled)
+    const link = extractTraceparent('00-11111111111111111111111111111111-2222222222222222-01')
+    const startedAtMs = Date.now()
+    const passedOn = withSpan(
+      'GET',
+      { kind: 'server', parent, attributes: { a: 1, b: 1 }, links: link ? [link] : [] },
+      (span) => {
+        span.setAttribute('b', 2).setAttributes({ c: 3 }).updateName('GET /x').addEvent('seen', { d: 4 })
+        recordFailure(span, new TypeError('broken'))
+        return injectTraceparent()
+      },
+    )
+    const [span] = await sink.spans(1)
+    expect(passedOn).toBe(`00-${span?.traceId}-${span?.spanId}-00`)
+    expect(span).toMatchObject({
+      name: 'GET /x',
+      kind: 2,
+      traceId: parent?.traceId,
+      parentSpanId: parent?.spanId,
+      statusCode: 2,
+      attributes: { a: 1, b: 2, c: 3 },
+      links: [{ traceId: '11111111111111111111111111111111', spanId: '2222222222222222' }],
+    })
+    expect(span?.raw).toContain('TypeError')
+    expect(span?.raw).toContain('seen')
+    const [from = 0, to = 0] = [span?.startedAtMs, span?.endedAtMs]
+    expect(from).toBeGreaterThanOrEqual(startedAtMs)
+    expect(to).toBeGreaterThanOrEqual(from)
+    expect(to).toBeLessThanOrEqual(Date.now() + 1)
+  })
+
+  it('has a failed child of an unsampled span below that one, which is not there if all is well with it', async () => {
+    await using sink = await startOtlpSink()
+    await using _ = start({ endpoint: sink.endpoint, sampleRatio: 0 })
+    const { logger, sink: lines } = testLogger()
+    const outer = withSpan('outer', { parent: 'root' }, (span) => {
+      withSpan('inner', { kind: 'client', tracer: 'other' }, (child) => {
+        logger.info('inside')
+        recordFailure(child, 'broken')
+      })
+      return span.spanContext()
+    })
+    const [inner] = await sink.spans(1)
+    expect(inner).toMatchObject({ name: 'inner', traceId: outer.traceId, parentSpanId: outer.spanId })
+    expect(inner?.spanId).not.toBe(outer.spanId)
+    expect(lines.lines[0]).toMatchObject({ traceId: outer.traceId, spanId: outer.spanId })
+  })
+
   it('is the share of root spans that the ratio says', async () => {
     await using sink = await startOtlpSink()
     await using _ = start({ endpoint: sink.endpoint, sampleRatio: 0 })

@@ -8,6 +8,9 @@ export interface ReceivedSpan {
   readonly parentSpanId: string
   readonly name: string
   readonly kind: number
+  /** Since the epoch. */
+  readonly startedAtMs: number
+  readonly endedAtMs: number
   readonly attributes: Readonly<Record<string, string | number | boolean>>
   readonly links: readonly { traceId: string; spanId: string }[]
   readonly statusCode: number
@@ -76,6 +79,10 @@ function integer(fields: Fields, number: number): number {
   return Number(fields.get(number)?.[0] ?? 0)
 }
 
+function milliseconds(fields: Fields, number: number): number {
+  return Number(buffers(fields, number)[0]?.readBigUInt64LE() ?? 0n) / 1e6
+}
+
 function attributes(fields: Fields, number: number): Record<string, string | number | boolean> {
   const pairs = messages(fields, number).map((pair): [string, string | number | boolean] => {
     const [value = new Map()] = messages(pair, 2)
@@ -98,6 +105,8 @@ function parseRequest(bytes: Buffer): ReceivedSpan[] {
           parentSpanId: hex(span, 4),
           name: text(span, 5),
           kind: integer(span, 6),
+          startedAtMs: milliseconds(span, 7),
+          endedAtMs: milliseconds(span, 8),
           attributes: attributes(span, 9),
           links: messages(span, 13).map((link) => ({ traceId: hex(link, 1), spanId: hex(link, 2) })),
           statusCode: integer(messages(span, 15)[0] ?? new Map(), 3),

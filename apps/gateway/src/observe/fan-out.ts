@@ -9,7 +9,7 @@ import type { Metrics } from '@gw/observability/metrics'
 import { extractTraceparent, startSpan } from '@gw/observability/tracing'
 import { serverSchemas } from '@gw/protocol/schemas'
 import type { ChannelMessage } from '@gw/pubsub'
-import { type Context, context, type Span, TraceFlags } from '@opentelemetry/api'
+import { type Span, TraceFlags } from '@opentelemetry/api'
 import { kindLabel } from './labels.ts'
 
 /** Called for every frame to every socket: keep it cheap. */
@@ -29,7 +29,7 @@ interface Current {
   readonly isReplay: boolean
   readonly counts: Counts
   readonly startedAtMs: number
-  readonly delivery: { readonly span: Span; readonly context: Context } | undefined
+  readonly delivery: { readonly span: Span } | undefined
 }
 
 const types: ReadonlySet<string> = new Set(Object.keys(serverSchemas))
@@ -114,10 +114,7 @@ export function createFanOutObserver(metrics: Metrics): FanOutObserver {
       metrics.fanoutConnections.observe({ kind }, receivers)
       metrics.fanoutDuration.observe({ kind }, (endedAtMs - startedAtMs) / 1000)
       const latency = Math.max(0, performance.timeOrigin + startedAtMs - message.publishedAtMs) / 1000
-      // In the span's context: the histogram's exemplar leads to it.
-      context.with(delivery?.context ?? context.active(), () =>
-        metrics.publishToDeliver.observe({ kind }, latency),
-      )
+      metrics.publishToDeliver.observeFor(delivery?.span.spanContext(), { kind }, latency)
       delivery?.span.setAttribute('gateway.receivers', receivers)
       delivery?.span.end()
     }

@@ -7,10 +7,11 @@ import {
   injectTraceparent,
   isTracing,
   recordFailure,
+  runIn,
   startSpan,
 } from '@gw/observability/tracing'
 import type { Broker, PublishOptions, PublishResult } from '@gw/pubsub'
-import { context, type SpanContext } from '@opentelemetry/api'
+import { type SpanContext, trace } from '@opentelemetry/api'
 import { kindLabel } from './labels.ts'
 
 /** Who a message is published for. */
@@ -32,15 +33,16 @@ export function createPublishObserver(metrics: Metrics): ObservePublish {
     const kind = kindLabel(channel)
     const requestId = given.requestId ?? currentContext()?.requestId
     const traceparent = given.traceparent ?? injectTraceparent()
-    const parent = extractTraceparent(traceparent)
-    const started = parent && isTracing() ? startPublish(channel, parent) : undefined
+    const isOwn = given.traceparent === undefined && trace.getActiveSpan() !== undefined
+    const parent = isOwn ? undefined : extractTraceparent(traceparent)
+    const started = (isOwn || parent) && isTracing() ? startPublish(channel, parent) : undefined
     const own = started ? formatTraceparent(started.span.spanContext()) : traceparent
     const origin: Origin = {
       ...(own !== undefined && { traceparent: own }),
       ...(requestId !== undefined && { requestId }),
     }
     try {
-      const result = await (started ? context.with(started.context, () => send(origin)) : send(origin))
+      const result = await (started ? runIn(started.context, () => send(origin)) : send(origin))
       metrics.channelPublishes.inc({ kind, result: result.duplicate ? 'duplicate' : 'ok' })
       // A span that is never ended is never exported.
       if (started && !result.duplicate) {
@@ -59,7 +61,8 @@ export function createPublishObserver(metrics: Metrics): ObservePublish {
   }
 }
 
-function startPublish(channel: string, parent: SpanContext): ReturnType<typeof startSpan> {
+/** In the running trace, or in the caller's. */
+function startPublish(channel: string, parent: SpanContext | undefined): ReturnType<typeof startSpan> {
   return startSpan(`publish ${kindLabel(channel)}`, {
     kind: 'producer',
     parent,

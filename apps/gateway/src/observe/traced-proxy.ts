@@ -1,6 +1,6 @@
 /** The client span of a proxied request; what it sends on carries it. */
-import { startSpan } from '@gw/observability/tracing'
-import { context, SpanStatusCode, trace } from '@opentelemetry/api'
+import { runIn, startSpan } from '@gw/observability/tracing'
+import { SpanStatusCode, trace } from '@opentelemetry/api'
 import type { RequestHandler } from 'express'
 
 /** `proxy` inside a span that ends with the response. */
@@ -23,6 +23,6 @@ export function traceProxy(target: string, proxy: RequestHandler): RequestHandle
       if (response.statusCode >= 400) span.setAttribute('error.type', String(response.statusCode))
       span.end()
     })
-    context.with(inside, () => void proxy(request, response, next))
+    runIn(inside, () => void proxy(request, response, next))
   }
 }
