@@ -1,9 +1,9 @@
 /**
  * What logs, metrics and traces cost the gateway: CPU time for each delivery of a fan-out and for each proxied request, with
- * everything off, with each alone, and with everything on at its defaults. The sides take turns of a quarter of a second, so
+ * everything off, with each alone, and with everything on at its defaults. The sides take turns of a tenth of a second, so
  * that each round sees the same machine; `off again` is a second `off` and shows what is noise.
  *
- *   node --conditions=@gw/source bench/observability.ts [rounds] [side ...]      default: 25 rounds, all sides
+ *   node --conditions=@gw/source bench/observability.ts [rounds] [side ...]      default: 60 rounds, all sides
  *
  * Off is what an operator can set: `LOG_LEVEL=error`, `OTEL_SDK_DISABLED=true`; metrics, which have no switch, become empty
  * objects. With `PROFILE=folder` each gateway leaves a CPU profile there.
@@ -25,7 +25,7 @@ import { PublisherService } from '../src/grpc/gen/gateway/v1/publisher_pb.ts'
 import { createServiceClient } from '../src/grpc/service-client.ts'
 
 const secret = 'only-for-the-bench-0123456789-abcdefghijk'
-const [sockets, messages, requests, atOnce, warmUps] = [100, 200, 500, 16, 8]
+const [sockets, messages, requests, atOnce, warmUps] = [100, 100, 250, 16, 16]
 const ports = z.object({ port: z.int(), internalPort: z.int() })
 const usage = z.object({ cpuMicroseconds: z.number() })
 
@@ -40,7 +40,7 @@ const setups: Readonly<Record<string, { hasMetrics: boolean; env: Readonly<Recor
   traces: { hasMetrics: false, env: noLogs },
   on: { hasMetrics: true, env: {} },
 }
-const [givenRounds = '25', ...givenSides] = process.argv.slice(2)
+const [givenRounds = '60', ...givenSides] = process.argv.slice(2)
 const rounds = Number(givenRounds)
 const sideNames = givenSides.length === 0 ? Object.keys(setups) : givenSides
 

@@ -7,8 +7,23 @@ export type FlatFields = (fields: Readonly<Record<string, unknown>>) => string |
 
 const maxKnownNames = 2000
 
+/** A string in JSON, without its secrets. */
+export type TextWriter = (value: string) => string
+
+export function createTextWriter({ text, isPlain }: Redactor): TextWriter {
+  return (value) => (isPlain(value) ? `"${value}"` : JSON.stringify(text(value)))
+}
+
+/** Options of `createFlatFields`. */
+export interface FlatFieldsOptions {
+  readonly redactor: Redactor
+  /** Names that a line has of its own. */
+  readonly reserved: ReadonlySet<string>
+  readonly text: TextWriter
+}
+
 /** Leaves to `toPlain`: values with an inside, sensitive names (their values have to be found elsewhere), `reserved` ones. */
-export function createFlatFields(redactor: Redactor, reserved: ReadonlySet<string>): FlatFields {
+export function createFlatFields({ redactor, reserved, text }: FlatFieldsOptions): FlatFields {
   /** By name: the JSON in front of its value, or undefined for what is left to `toPlain`. */
   const known = new Map<string, string | undefined>()
 
@@ -33,7 +48,7 @@ export function createFlatFields(redactor: Redactor, reserved: ReadonlySet<strin
       if (head === undefined) return undefined
       switch (typeof value) {
         case 'string':
-          out += head + JSON.stringify(redactor.text(cutText(value)))
+          out += head + text(cutText(value))
           break
         case 'number':
           out += head + (Number.isFinite(value) ? String(value) : `"${value}"`)

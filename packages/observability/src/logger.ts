@@ -4,7 +4,7 @@ import winston from 'winston'
 import Transport from 'winston-transport'
 import { currentContext } from './context.ts'
 import { requireOption } from './errors.ts'
-import { createFlatFields } from './flat-fields.ts'
+import { createFlatFields, createTextWriter } from './flat-fields.ts'
 import { isoTime } from './iso-time.ts'
 import { LineGate, type LineTarget } from './line-gate.ts'
 import { type Plain, toPlain } from './plain.ts'
@@ -70,6 +70,12 @@ const reserved: ReadonlySet<string> = new Set(['level', 'time', 'msg', 'service'
 const lineSymbol = Symbol.for('message')
 const maxLineLength = 65_536
 
+/** What winston hands on: the line is all of it. */
+interface LineInfo {
+  readonly level: string
+  readonly [lineSymbol]: string
+}
+
 /**
  * A logger on winston. Each line has `level` (a word), `time` (ISO 8601), `msg`, `service`, `instanceId`, then the ids
  * of the running context, `traceId` and `spanId` inside a span, and the event's own fields.
@@ -82,21 +88,22 @@ export function createLogger(options: LoggerOptions): Logger {
   const redactor = createRedactor(options.redact)
   const { stream: target = process.stdout } = options
   const gate = new LineGate({ target, maxBufferedBytes, joinLines: target === process.stdout })
+  const transport = new Transport({
+    log: (info: LineInfo) =>
+      gate.write(`${info[lineSymbol]}\n`, info.level === 'error' || info.level === 'warn'),
+  })
   const root = winston.createLogger({
     level,
     levels: Object.fromEntries(logLevels.map((name, rank) => [name, rank])),
-    // The line is finished when winston gets it: nothing is left to format.
-    format: winston.format((info) => info)(),
-    transports: [
-      new Transport({
-        log: (info: { level: string; [lineSymbol]: string }, next: () => void) => {
-          gate.write(`${info[lineSymbol]}\n`, info.level === 'error' || info.level === 'warn')
-          next()
-        },
-      }),
-    ],
+    transports: [transport],
   })
-  const flatFields = createFlatFields(redactor, reserved)
+  // Straight to the transport: the line is finished, and winston's own way leads through three streams and their ticks.
+  root.write = (info: LineInfo): boolean => {
+    transport.log?.(info, () => {})
+    return true
+  }
+  const text = createTextWriter(redactor)
+  const flatFields = createFlatFields({ redactor, reserved, text })
   const timeText = isoTime()
   const origin = `"service":${JSON.stringify(service)},"instanceId":${JSON.stringify(instanceId)}`
   let reported = 0
@@ -104,8 +111,7 @@ export function createLogger(options: LoggerOptions): Logger {
   const fieldsText = (fields: LogContext): string =>
     flatFields(fields) ?? membersText(renameReserved(toPlain(fields, redactor)))
   const put = (name: LogLevel, msg: string, fields: string): void => {
-    const message = JSON.stringify(redactor.text(msg))
-    const head = `{"level":"${name}","time":"${timeText(now())}","msg":${message},${origin}`
+    const head = `{"level":"${name}","time":"${timeText(now())}","msg":${text(msg)},${origin}`
     const isWhole = head.length + fields.length < maxLineLength
     root.log({
       level: name,

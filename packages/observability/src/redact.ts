@@ -14,6 +14,8 @@ export interface Redactor {
   readonly isSensitive: (fieldName: string) => boolean
   /** The string with every secret that can be recognised replaced by `mask`. Idempotent. */
   readonly text: (value: string) => string
+  /** True for most strings that `text` leaves alone and JSON needs not escape; quicker than to try either. */
+  readonly isPlain: (value: string) => boolean
 }
 
 /** Stands in for what was removed. */
@@ -73,6 +75,9 @@ interface PairRule {
 /** Each of the built-in rules needs one of these: most strings have none, and nothing to mask. */
 const suspect = /[:=@]|ey[AJ]|ew[o0]|earer|EARER|asic/
 
+/** No secret, and nothing to escape: `suspect` needs a sign that isn't here, or a token's beginning. */
+const notPlain = /[^\w./*-]|ey[AJ]|ew[o0]/
+
 const maxCachedNames = 2000
 
 function normalise(name: string): string {
@@ -103,9 +108,13 @@ function nameTest(fields: readonly string[]): (name: string) => boolean {
  * `"field": value` and `field=value` of sensitive fields, and the given patterns.
  */
 export function createRedactor(options: RedactOptions = {}): Redactor {
-  const { isSensitive, text } = createRules(options)
-  if (options.patterns !== undefined && options.patterns.length > 0) return { isSensitive, text }
-  return { isSensitive, text: (value) => (suspect.test(value) ? text(value) : value) }
+  const rules = createRules(options)
+  if (options.patterns !== undefined && options.patterns.length > 0) return rules
+  return {
+    ...rules,
+    text: (value) => (suspect.test(value) ? rules.text(value) : value),
+    isPlain: (value) => !notPlain.test(value),
+  }
 }
 
 /** The same without the quick test: every rule is tried on every string. */
@@ -125,7 +134,7 @@ export function createRules(options: RedactOptions): Redactor {
     for (const pattern of patterns) out = out.replace(pattern, mask)
     return out
   }
-  return { isSensitive, text }
+  return { isSensitive, text, isPlain: () => false }
 }
 
 // Not String.replace: a pair can stand inside the value of another (`a: token=x`), so after a harmless name the search

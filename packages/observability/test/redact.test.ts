@@ -153,6 +153,7 @@ it('masks the same with the quick test in front of the rules as without', () => 
     property(array(oneof(parts, string({ maxLength: 8 })), { maxLength: 12 }), (pieces) => {
       const value = pieces.join('')
       expect(quick.text(value)).toBe(all.text(value))
+      if (quick.isPlain(value)) expect(JSON.stringify(all.text(value))).toBe(`"${value}"`)
     }),
     { numRuns: 2000 },
   )
