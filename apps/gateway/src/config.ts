@@ -138,6 +138,12 @@ const schema = z.object({
     .regex(/^[\w.-]{1,32}$/, 'must be 1-32 letters, digits, dots, dashes')
     .default('gw')
     .describe('Prefix of every key that the gateway writes. Instances with the same prefix are one fleet.'),
+  REDIS_ON_NEW_MASTER: z
+    .enum(['keep', 'reset'])
+    .default('keep')
+    .describe(
+      'After a failover or a restart of Redis channels go on (`keep`), or all are reset, which rules out a false `recovered: true`.',
+    ),
   REDIS_TIMEOUT_MS: durationMs(1000).describe('Deadline of a Redis command.'),
   JWT_HS256_SECRET: z
     .string()

@@ -42,6 +42,7 @@ const ingestChannel = 'gateway:ws:events'
 export interface MessagingOptions {
   readonly redis: RedisClients | undefined
   readonly prefix: string
+  readonly onNewMaster: 'keep' | 'reset'
   readonly instanceId: string
   /** What backends publish goes through it on its way into a channel. */
   readonly intake: (broker: Broker) => Intake
@@ -65,6 +66,7 @@ export interface Messaging {
 export function createMessaging({
   redis,
   prefix,
+  onNewMaster,
   instanceId,
   intake: createIntake,
   onEvent,
@@ -86,6 +88,7 @@ export function createMessaging({
     client: redis.commands,
     prefix,
     classes: channelClasses,
+    onNewMaster,
     onEvent,
   })
   const broker = observeBroker(redisBroker, observePublish)

@@ -192,6 +192,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const messaging = createMessaging({
     redis,
     prefix: config.REDIS_PREFIX,
+    onNewMaster: config.REDIS_ON_NEW_MASTER,
     instanceId,
     intake: (channels) => createIntake({ broker: channels, game: backends.game }),
     onEvent: observer.onBroker,

@@ -12,25 +12,28 @@ beforeAll(async () => {
 })
 afterAll(() => cluster.stop())
 
-describe('broker on Redis Cluster with sharded pub/sub', () => {
-  describeBroker(async () => {
-    const prefix = `t-${randomUUID()}`
-    const brokers: RedisBroker[] = []
-    const clients: Cluster[] = []
-    return {
-      shared: true,
-      connect: () => {
-        const client = new Cluster([...cluster.seeds])
-        client.on('error', () => {})
-        clients.push(client)
-        const broker = createRedisBroker({ client, prefix, classes })
-        brokers.push(broker)
-        return broker
-      },
-      async [Symbol.asyncDispose]() {
-        await Promise.all(brokers.map(async (broker) => broker.close()))
-        for (const client of clients) client.disconnect()
-      },
-    }
-  })
-})
+describe.each(['keep', 'reset'] as const)(
+  'broker on Redis Cluster with sharded pub/sub, onNewMaster: %s',
+  (onNewMaster) => {
+    describeBroker(async () => {
+      const prefix = `t-${randomUUID()}`
+      const brokers: RedisBroker[] = []
+      const clients: Cluster[] = []
+      return {
+        shared: true,
+        connect: () => {
+          const client = new Cluster([...cluster.seeds])
+          client.on('error', () => {})
+          clients.push(client)
+          const broker = createRedisBroker({ client, prefix, classes, onNewMaster })
+          brokers.push(broker)
+          return broker
+        },
+        async [Symbol.asyncDispose]() {
+          await Promise.all(brokers.map(async (broker) => broker.close()))
+          for (const client of clients) client.disconnect()
+        },
+      }
+    })
+  },
+)

@@ -75,20 +75,23 @@ test.each([
   },
 )
 
-describe('broker on a Redis that Sentinels name', () => {
-  let sentinel: TestRedisSentinel
-  beforeAll(async () => {
-    sentinel = await startRedisSentinel()
-  }, 60_000)
-  afterAll(() => sentinel.stop())
+describe.each(['keep', 'reset'] as const)(
+  'broker on a Redis that Sentinels name, onNewMaster: %s',
+  (onNewMaster) => {
+    let sentinel: TestRedisSentinel
+    beforeAll(async () => {
+      sentinel = await startRedisSentinel()
+    }, 60_000)
+    afterAll(() => sentinel.stop())
 
-  describeBroker(async () => {
-    const prefix = `t-${randomUUID()}`
-    return {
-      shared: true,
-      connect: () => connectTo(sentinel, { prefix }),
-      // Closed behind each test.
-      async [Symbol.asyncDispose]() {},
-    }
-  })
-})
+    describeBroker(async () => {
+      const prefix = `t-${randomUUID()}`
+      return {
+        shared: true,
+        connect: () => connectTo(sentinel, { prefix, onNewMaster }),
+        // Closed behind each test.
+        async [Symbol.asyncDispose]() {},
+      }
+    })
+  },
+)

@@ -48,6 +48,12 @@ export interface RedisBrokerOptions extends LocalOptions {
   readonly probeTimeoutMs?: number
   /** How often subscribed channels that were idle since are compared with their logs, in ms. Default 5000. */
   readonly checkIntervalMs?: number
+  /**
+   * When another Redis answers than the one that gave the last position, or it was started again. `keep`: the epoch goes on, and
+   * a lost position that was given again may be taken for the new one. `reset`: the epoch ends, also when nothing was lost.
+   * The same on all instances. Default `keep`.
+   */
+  readonly onNewMaster?: 'keep' | 'reset'
 }
 
 /** Which hearing of a message that several instances heard this is. */
@@ -104,6 +110,7 @@ class RedisChannelBroker implements RedisBroker {
   constructor(options: RedisBrokerOptions) {
     const { client, prefix = 'gw', timeoutMs = 1000, maxPending = 10_000, onEvent = () => {} } = options
     const { probeIntervalMs = 1000, probeTimeoutMs = 3000, checkIntervalMs = 5000 } = options
+    const { onNewMaster = 'keep' } = options
     check({ ...options, prefix })
     const onlyProbes: ChannelClass = {
       prefix: probePrefix,
@@ -116,7 +123,13 @@ class RedisChannelBroker implements RedisBroker {
     this.#resends = client.isCluster
     this.#commands = openCommands(client, onEvent, () => runner.wake())
     const runner = new ScriptRunner({ client: () => this.#commands.connection, timeoutMs, maxPending })
-    this.#log = new RedisLog({ runner, classes: this.#classes, prefix, sharded: client.isCluster })
+    this.#log = new RedisLog({
+      runner,
+      classes: this.#classes,
+      prefix,
+      sharded: client.isCluster,
+      onNewMaster,
+    })
     const log = this.#log
     this.#outbox = new Outbox({
       append: async (channel, entries) => log.append(channel, entries),

@@ -13,6 +13,7 @@ export interface RedisLogOptions {
   readonly classes: ChannelClasses
   readonly prefix: string
   readonly sharded: boolean
+  readonly onNewMaster: 'keep' | 'reset'
 }
 
 /** How a message is told from one that was published before. */
@@ -71,6 +72,7 @@ export class RedisLog implements ChannelLog {
       Math.max(1, Math.round(historyMaxAgeMs)),
       Math.max(publishTtlMs, 2 * Math.round(historyMaxAgeMs)),
       occurrenceTtlMs,
+      this.#endsWithMaster(channel),
     ]
     for (const { data, traceparent, requestId, recognition } of entries) {
       args.push(data, encodeOrigin(traceparent, requestId))
@@ -102,6 +104,7 @@ export class RedisLog implements ChannelLog {
       limit,
       since?.epoch ?? '',
       since?.seq ?? 0,
+      this.#endsWithMaster(channel),
     ]
     const reply = await runner.run({ script: readScript, keys: this.#keys(channel), args })
     const [epoch, seq, publishedAtMs, sinceAt, ...envelopes] = parseList(reply)
@@ -143,6 +146,12 @@ export class RedisLog implements ChannelLog {
   async rotate(channel: string, epoch: string): Promise<void> {
     const args = [epoch, newEpoch(), publishTtlMs]
     await this.#options.runner.run({ script: rotateScript, keys: this.#keys(channel), args })
+  }
+
+  /** Without a log there is no continuity to watch over. */
+  #endsWithMaster(channel: string): 0 | 1 {
+    const { onNewMaster, classes } = this.#options
+    return onNewMaster === 'reset' && classes.of(channel).historySize > 0 ? 1 : 0
   }
 
   #keys(channel: string): string[] {

@@ -29,13 +29,16 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 `
 
+// Who wrote this history: another id after each promotion of a replica, and after each start.
+const masterId = `assert(string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)'))`
+
 /**
  * Appends messages to a channel's log and publishes each with its position: in the order given, all or none.
  *
- * KEYS  1 meta hash (e epoch, s last seq, t when), 2 log stream, 3 the live channel, 4… one for each message that is
+ * KEYS  1 meta hash (e epoch, s last seq, t when, m master), 2 log stream, 3 the live channel, 4… one for each message that is
  *       to be recognised (kind k or o)
  * ARGV  1 PUBLISH or SPUBLISH, 2 an epoch if one is needed, 3 log size, 4 log age ms, 5 meta TTL ms, 6 TTL ms of what kind o remembers,
- *       then four for each message: payload, the envelope's origin, kind, detail
+ *       7 whether an epoch ends with its master: 1 or 0, then four for each message: payload, the envelope's origin, kind, detail
  *         kind ''  always new
  *         kind k   a duplicate when its key exists; detail: the key's TTL in ms
  *         kind o   detail `count:delayMs:slackMs`: the sender has heard this content `count` times, this one `delayMs` ago.
@@ -43,16 +46,22 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
  * Returns for each message {epoch, seq, 1 if duplicate, how many of this content were taken}
  */
 export const publishScript: Script = script(`${trimByAge}
-local meta = redis.call('HMGET', KEYS[1], 'e', 's', 't')
+local meta = redis.call('HMGET', KEYS[1], 'e', 's', 't', 'm')
 local epoch, seq, last = meta[1], tonumber(meta[2]) or 0, tonumber(meta[3]) or 0
-if not epoch then
+local size, age, ttl = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local master = ARGV[7] == '1' and ${masterId}
+if master and meta[4] ~= master then
+  epoch, seq = ARGV[2], 0
+  redis.call('DEL', KEYS[2])
+  redis.call('HSET', KEYS[1], 'e', epoch, 's', 0, 'm', master)
+  redis.call('PEXPIRE', KEYS[1], ttl)
+elseif not epoch then
   epoch = ARGV[2]
   redis.call('DEL', KEYS[2])
 end
 if now < last then now = last end
-local size, age, ttl = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local results, key, added = {}, 3, 0
-for at = 7, #ARGV, 4 do
+for at = 8, #ARGV, 4 do
   local kind, known, count = ARGV[at + 2], nil, 0
   if kind ~= '' then
     key = key + 1
@@ -109,16 +118,18 @@ return results
  *
  * KEYS  1 meta hash, 2 log stream
  * ARGV  1 an epoch if one is needed, 2 TTL in ms that meta has at least afterwards, 3 log age ms, 4 limit,
- *       5 epoch of the position to read after or '', 6 its seq
+ *       5 epoch of the position to read after or '', 6 its seq, 7 whether an epoch ends with its master: 1 or 0
  * Returns {epoch, seq, when the head was published, when the message at the position was or -1, envelope…}
  */
 export const readScript: Script = script(`${trimByAge}
-local meta = redis.call('HMGET', KEYS[1], 'e', 's', 't')
+local meta = redis.call('HMGET', KEYS[1], 'e', 's', 't', 'm')
 local epoch, seq, at = meta[1], tonumber(meta[2]) or 0, tonumber(meta[3]) or 0
-if not epoch then
-  epoch = ARGV[1]
+local master = ARGV[7] == '1' and ${masterId}
+if not epoch or (master and meta[4] ~= master) then
+  epoch, seq = ARGV[1], 0
   redis.call('DEL', KEYS[2])
-  redis.call('HSET', KEYS[1], 'e', epoch, 's', 0, 't', 0)
+  redis.call('HSET', KEYS[1], 'e', epoch, 's', 0, 't', string.format('%.0f', at))
+  if master then redis.call('HSET', KEYS[1], 'm', master) end
 end
 local ttl = tonumber(ARGV[2])
 if redis.call('PTTL', KEYS[1]) < ttl then redis.call('PEXPIRE', KEYS[1], ttl) end
