@@ -3,7 +3,7 @@ import { startRedis, type TestMessage } from '@gw/testing'
 import { afterAll, expect, test } from 'vitest'
 import { startFleet } from './harness/fleet.ts'
 import { backendsOf, startGateway } from './harness/platform.ts'
-import { connectPlayer } from './harness/player.ts'
+import { connectPlayer, untilUpdated } from './harness/player.ts'
 
 const fleet = await startFleet()
 afterAll(() => fleet[Symbol.asyncDispose]())
@@ -145,16 +145,5 @@ test('Redis lost while running: requests still answered, in time; ready again on
   await gateway.ready()
   const fresh = await player.ask({ type: 'SubscribeTable', tableId })
   expect(fresh).toMatchObject({ type: 'TableSnapshot' })
-  // What Game says on the old channel before the gateway listens again is lost, as plain pub/sub loses it: it says more.
-  let watchers = 0
-  const saying = setInterval(() => {
-    const watcher = { userId: `fleet-hal-${watchers++}`, method: 'POST' }
-    gateway.fetch(`/api/tables/${tableId}/spectate`, watcher).catch(() => {})
-  }, 200)
-  await player
-    .next(
-      (message) => message.type === 'TableSnapshot' && JSON.stringify(message).includes('fleet-hal'),
-      15_000,
-    )
-    .finally(() => clearInterval(saying))
+  await untilUpdated(player, gateway, tableId)
 })

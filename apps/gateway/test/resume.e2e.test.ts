@@ -5,7 +5,7 @@ import type { ServerMessage } from '@gw/protocol'
 import { afterAll, expect, test } from 'vitest'
 import { startFleet } from './harness/fleet.ts'
 import { startGateway, tokenOf } from './harness/platform.ts'
-import { connectPlayer } from './harness/player.ts'
+import { connectPlayer, untilUpdated } from './harness/player.ts'
 
 const fleet = await startFleet({ gateways: [{}] })
 afterAll(() => fleet[Symbol.asyncDispose]())
@@ -224,16 +224,5 @@ test('Redis comes back empty: the open socket is told that continuity ended, and
     (message) => message.type === 'TableSnapshot' && message['epoch'] === reset['epoch'],
   )
   expect(snapshot).toMatchObject({ channel: `table:${tableId}` })
-  // What Game says on the old channel before the gateway listens again is lost, as plain pub/sub loses it: it says more.
-  let watchers = 0
-  const saying = setInterval(() => {
-    const watcher = { userId: `reset-ben-${watchers++}`, method: 'POST' }
-    gateway.fetch(`/api/tables/${tableId}/spectate`, watcher).catch(() => {})
-  }, 200)
-  await ann
-    .next(
-      (message) => message.type === 'TableSnapshot' && JSON.stringify(message).includes('reset-ben'),
-      15_000,
-    )
-    .finally(() => clearInterval(saying))
+  await untilUpdated(ann, gateway, tableId)
 })

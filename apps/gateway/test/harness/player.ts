@@ -1,6 +1,6 @@
 import { connectWs, type TestMessage, type TestWsClient } from '@gw/testing'
 import { parseServerMessage } from '@gw/protocol/schemas'
-import { tokenOf } from './platform.ts'
+import { type GatewayProcess, tokenOf } from './platform.ts'
 
 /** A user on a socket, authenticated. Every message that comes is checked against the wire's schemas. */
 export interface Player extends AsyncDisposable {
@@ -66,4 +66,23 @@ export async function connectPlayer(
       await socket[Symbol.asyncDispose]()
     },
   }
+}
+
+/**
+ * Until an update of the table reaches the player again. What Game says on the old channel before a gateway listens again is lost,
+ * as plain pub/sub loses it: it is made to say more.
+ */
+export async function untilUpdated(
+  player: Player,
+  gateway: Pick<GatewayProcess, 'fetch'>,
+  tableId: string,
+): Promise<void> {
+  let passersBy = 0
+  const saying = setInterval(() => {
+    const passerBy = { userId: `passer-by-${passersBy++}`, method: 'POST' }
+    gateway.fetch(`/api/tables/${tableId}/spectate`, passerBy).catch(() => {})
+  }, 200)
+  const isUpdate = (message: TestMessage): boolean =>
+    message.type === 'TableSnapshot' && JSON.stringify(message).includes('passer-by-')
+  await player.next(isUpdate, 15_000).finally(() => clearInterval(saying))
 }
