@@ -98,6 +98,17 @@ function isTooLarge({ code, details }: ServiceError): boolean {
   return code === status.RESOURCE_EXHAUSTED && details.startsWith('Received message larger than max')
 }
 
+/** grpc-js takes a stack for each call, for the text of an error that may come: a tenth of what the call costs. */
+function withoutStacks<T>(call: () => T): T {
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
+  try {
+    return call()
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+  }
+}
+
 interface AttemptOptions {
   readonly metadata: Metadata
   /** By `performance.now()`: of the whole call, retries included. */
@@ -135,33 +146,40 @@ export function createServiceClient<S extends DescService>(
     const onAbort = (): void => running.cancel()
     const used = client
     let unreadable: unknown
-    const running = used.makeUnaryRequest(
-      `/${service.typeName}/${method.name}`,
-      (message: MessageShape<DescMessage>) => bufferOf(toBinary(method.input, message)),
-      (bytes: Buffer) => {
-        try {
-          return fromBinary(method.output, bytes)
-        } catch (error) {
-          unreadable = error
-          throw error
-        }
-      },
-      request,
-      metadata,
-      { deadline: Date.now() + Math.max(0, deadlineAtMs - startedAt) },
-      (error, value) => {
-        signal?.removeEventListener('abort', onAbort)
-        const seconds = (performance.now() - startedAt) / 1000
-        options.onCall?.({ service: service.typeName, method: method.name, code: error?.code ?? 0, seconds })
-        if (!error) return resolve(value)
-        if (error.code === status.DEADLINE_EXCEEDED) replaceIfStuck(used)
-        if (unreadable !== undefined || isTooLarge(error))
-          return reject(
-            new GatewayError('bad_gateway', undefined, { cause: error, reason: 'upstream_failed' }),
-          )
-        const isCutShort = error.code === status.DEADLINE_EXCEEDED && callOptions.isCutShort
-        reject(isCutShort ? new BackendError(error, 'budget_spent') : new BackendError(error))
-      },
+    const running = withoutStacks(() =>
+      used.makeUnaryRequest(
+        `/${service.typeName}/${method.name}`,
+        (message: MessageShape<DescMessage>) => bufferOf(toBinary(method.input, message)),
+        (bytes: Buffer) => {
+          try {
+            return fromBinary(method.output, bytes)
+          } catch (error) {
+            unreadable = error
+            throw error
+          }
+        },
+        request,
+        metadata,
+        { deadline: Date.now() + Math.max(0, deadlineAtMs - startedAt) },
+        (error, value) => {
+          signal?.removeEventListener('abort', onAbort)
+          const seconds = (performance.now() - startedAt) / 1000
+          options.onCall?.({
+            service: service.typeName,
+            method: method.name,
+            code: error?.code ?? 0,
+            seconds,
+          })
+          if (!error) return resolve(value)
+          if (error.code === status.DEADLINE_EXCEEDED) replaceIfStuck(used)
+          if (unreadable !== undefined || isTooLarge(error))
+            return reject(
+              new GatewayError('bad_gateway', undefined, { cause: error, reason: 'upstream_failed' }),
+            )
+          const isCutShort = error.code === status.DEADLINE_EXCEEDED && callOptions.isCutShort
+          reject(isCutShort ? new BackendError(error, 'budget_spent') : new BackendError(error))
+        },
+      ),
     )
     if (signal?.aborted) running.cancel()
     else signal?.addEventListener('abort', onAbort, { once: true })

@@ -7,6 +7,7 @@ import { summaryView } from '../../services/table-view.ts'
 import type { ClientSession, Reply } from '../client-session.ts'
 import { keepTrying } from '../keep-trying.ts'
 import type { ResumeChannel } from '../restore.ts'
+import { shareRounds } from '../share-rounds.ts'
 
 export interface LobbyHandlersOptions {
   readonly game: Backends['game']
@@ -26,16 +27,8 @@ export function createLobbyHandlers({ game, channels, onError }: LobbyHandlersOp
   const started = new WeakSet<Connection>()
   /** Since it began it was not told to leave. */
   const wanting = new WeakSet<Connection>()
-  let listing: Promise<LobbyTablesUpdated['tables']> | undefined
-
-  /** Those who ask while a question is under way share its answer. */
-  function list(): Promise<LobbyTablesUpdated['tables']> {
-    listing ??= game
-      .listTables({})
-      .then(({ tables }) => tables.map(summaryView))
-      .finally(() => (listing = undefined))
-    return listing
-  }
+  // Never the answer to a question from before a join: that may lack what the channel no longer brings.
+  const list = shareRounds(async () => (await game.listTables({})).tables.map(summaryView))
 
   function join(session: ClientSession, since?: Position): Promise<Joined> {
     return channels.join(session.connection, lobbyChannel, {
@@ -52,8 +45,7 @@ export function createLobbyHandlers({ game, channels, onError }: LobbyHandlersOp
   async function snapshot(subscription: Joined, id?: string): Promise<LobbyTablesUpdated> {
     return {
       type: 'LobbyTablesUpdated',
-      // Not the answer to a question from before the join: that may lack what the channel no longer brings.
-      tables: (await game.listTables({})).tables.map(summaryView),
+      tables: await list(),
       ...subscription.position,
       ...(id !== undefined && { id }),
     }
