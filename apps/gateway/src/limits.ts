@@ -156,6 +156,10 @@ export function createLimits({ config, redis, addressOf, liveInstances, onEvent 
   /** Until when, for who may not wait for an answer: the admission of sockets. */
   const blockedUntilMs = new LRUCache<string, number>({ max: 10_000 })
   const perSocket = new WeakMap<Connection, SocketLimiter>()
+  const perConnection = {
+    limit: Math.min(10_000, config.WS_RATE_LIMIT_MAX * framesPerAction),
+    windowMs: config.WS_RATE_LIMIT_WINDOW_MS,
+  }
 
   async function noteFailedLogin(address: string): Promise<void> {
     await logins.increment(failedLogins(address))
@@ -169,10 +173,7 @@ export function createLimits({ config, redis, addressOf, liveInstances, onEvent 
     const limiter = createSocketLimiter({
       limiter: ws,
       keys: (type) => socketKeys(isMessageType(type) ? type : 'Ping', session),
-      perConnection: {
-        limit: Math.min(10_000, config.WS_RATE_LIMIT_MAX * framesPerAction),
-        windowMs: config.WS_RATE_LIMIT_WINDOW_MS,
-      },
+      perConnection,
     })
     perSocket.set(session.connection, limiter)
     return limiter

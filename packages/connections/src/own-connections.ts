@@ -8,8 +8,11 @@ export interface OwnConnection {
 
 interface Entry {
   connection: StoredConnection
-  readonly channels: Set<string>
+  /** None: most are on no channel. */
+  channels: Set<string> | undefined
 }
+
+const noChannels: ReadonlySet<string> = new Set()
 
 /** The connections of this instance, found by id, user and channel in O(1). */
 export class OwnConnections {
@@ -28,11 +31,12 @@ export class OwnConnections {
   }
 
   get(connectionId: string): OwnConnection | undefined {
-    return this.#byId.get(connectionId)
+    const entry = this.#byId.get(connectionId)
+    return entry && view(entry)
   }
 
-  all(): Iterable<OwnConnection> {
-    return this.#byId.values()
+  *all(): Iterable<OwnConnection> {
+    for (const entry of this.#byId.values()) yield view(entry)
   }
 
   byUser(userId: string): readonly StoredConnection[] {
@@ -47,12 +51,12 @@ export class OwnConnections {
   save(connection: StoredConnection): OwnConnection | undefined {
     const entry = this.#byId.get(connection.connectionId)
     if (entry === undefined) {
-      const added = { connection, channels: new Set<string>() }
+      const added = { connection, channels: undefined }
       this.#byId.set(connection.connectionId, added)
       add(this.#byUser, connection.userId, added)
       return undefined
     }
-    const replaced = { connection: entry.connection, channels: entry.channels }
+    const replaced = view(entry)
     remove(this.#byUser, entry.connection.userId, entry)
     entry.connection = connection
     add(this.#byUser, connection.userId, entry)
@@ -65,15 +69,17 @@ export class OwnConnections {
     if (entry === undefined) return undefined
     this.#byId.delete(connectionId)
     remove(this.#byUser, entry.connection.userId, entry)
-    for (const channel of entry.channels) remove(this.#byChannel, channel, entry)
-    this.#places -= entry.channels.size
-    return entry
+    const deleted = view(entry)
+    for (const channel of deleted.channels) remove(this.#byChannel, channel, entry)
+    this.#places -= deleted.channels.size
+    return deleted
   }
 
   /** False when there is no such connection. */
   addChannel(connectionId: string, channel: string): boolean {
     const entry = this.#byId.get(connectionId)
     if (entry === undefined) return false
+    entry.channels ??= new Set()
     if (!entry.channels.has(channel)) this.#places++
     entry.channels.add(channel)
     add(this.#byChannel, channel, entry)
@@ -83,7 +89,7 @@ export class OwnConnections {
   /** False when the connection didn't have it. */
   removeChannel(connectionId: string, channel: string): boolean {
     const entry = this.#byId.get(connectionId)
-    if (entry === undefined || !entry.channels.delete(channel)) return false
+    if (entry === undefined || !entry.channels?.delete(channel)) return false
     this.#places--
     remove(this.#byChannel, channel, entry)
     return true
@@ -95,6 +101,10 @@ export class OwnConnections {
     this.#byChannel.clear()
     this.#places = 0
   }
+}
+
+function view({ connection, channels }: Entry): OwnConnection {
+  return { connection, channels: channels ?? noChannels }
 }
 
 function add(index: Map<string, Set<Entry>>, key: string, entry: Entry): void {

@@ -19,6 +19,9 @@ export interface SocketLimiterOptions {
   readonly now?: () => number
 }
 
+const defaultMaxPending = 256
+const defaultAbusiveAfter = 100
+
 /** What to do with one frame. `reason` goes to the client as it is. */
 export type FrameDecision =
   | { readonly allowed: true }
@@ -50,7 +53,7 @@ export interface SocketLimiter {
  * one call; a refused frame counts nowhere. Throws INVALID_OPTIONS.
  */
 export function createSocketLimiter(options: SocketLimiterOptions): SocketLimiter {
-  const { limiter, keys, perConnection, maxPending = 256, abusiveAfter = 100, now = steadyNow } = options
+  const { perConnection, maxPending = defaultMaxPending, abusiveAfter = defaultAbusiveAfter } = options
   const { limit, windowMs } = perConnection
   if (!isWhole(limit, 1, 10_000) || !isWhole(windowMs, 1, 86_400_000)) {
     throw new RateLimitError(
@@ -61,48 +64,66 @@ export function createSocketLimiter(options: SocketLimiterOptions): SocketLimite
   if (!isWhole(maxPending, 1, 100_000) || !isWhole(abusiveAfter, 1, 1_000_000)) {
     throw new RateLimitError('INVALID_OPTIONS', 'maxPending must be 1 to 1e5, abusiveAfter 1 to 1e6')
   }
-  const window = new MessageWindow(limit, windowMs)
-  let last: Promise<unknown> = Promise.resolve()
-  let pending = 0
-  let refusals = 0
-  let closed = false
+  return new Limiter(options)
+}
 
-  function refuse(by: Pick<Refusal, 'scope' | 'retryAfterMs'> & Partial<Refusal>): FrameDecision {
-    refusals += 1
-    return { allowed: false, reason: 'rate_limited', refused: [], ...by, abusive: refusals >= abusiveAfter }
+/** One for each of thousands of sockets: an object of few fields instead of closures. */
+class Limiter implements SocketLimiter {
+  readonly #options: SocketLimiterOptions
+  readonly #window: MessageWindow
+  /** None while no frame waits. */
+  #last: Promise<unknown> | undefined
+  #pending = 0
+  #refusals = 0
+  #closed = false
+
+  constructor(options: SocketLimiterOptions) {
+    const { limit, windowMs } = options.perConnection
+    this.#options = options
+    this.#window = new MessageWindow(limit, windowMs)
   }
 
-  async function judgeNext(kind: string): Promise<FrameDecision> {
-    if (closed) throw new RateLimitError('CLOSED', 'The socket limiter is closed')
-    const retryAfterMs = Math.ceil(window.waitMs(now()))
-    if (retryAfterMs > 0) return refuse({ scope: 'connection', retryAfterMs })
+  get pending(): number {
+    return this.#pending
+  }
+
+  async judge(kind: string): Promise<FrameDecision> {
+    const { maxPending = defaultMaxPending } = this.#options
+    if (this.#pending >= maxPending) return this.#refuse({ scope: 'pending', retryAfterMs: 1000 })
+    this.#pending += 1
+    // One at a time: judged at once, the first frames of a burst could be the refused ones.
+    const judged = (this.#last ?? Promise.resolve()).then(async () => this.#judgeNext(kind))
+    this.#last = judged.catch(() => {})
+    try {
+      return await judged
+    } finally {
+      this.#pending -= 1
+      if (this.#pending === 0) this.#last = undefined
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+  }
+
+  #refuse(by: Pick<Refusal, 'scope' | 'retryAfterMs'> & Partial<Refusal>): FrameDecision {
+    const { abusiveAfter = defaultAbusiveAfter } = this.#options
+    this.#refusals += 1
+    const abusive = this.#refusals >= abusiveAfter
+    return { allowed: false, reason: 'rate_limited', refused: [], ...by, abusive }
+  }
+
+  async #judgeNext(kind: string): Promise<FrameDecision> {
+    const { limiter, keys, now = steadyNow } = this.#options
+    if (this.#closed) throw new RateLimitError('CLOSED', 'The socket limiter is closed')
+    const retryAfterMs = Math.ceil(this.#window.waitMs(now()))
+    if (retryAfterMs > 0) return this.#refuse({ scope: 'connection', retryAfterMs })
     const requests = keys(kind)
     const decision = requests.length === 0 ? undefined : await limiter.consume(requests)
-    if (decision?.allowed === false) return refuse(sharedRefusal(decision))
-    window.add(now())
-    refusals = 0
+    if (decision?.allowed === false) return this.#refuse(sharedRefusal(decision))
+    this.#window.add(now())
+    this.#refusals = 0
     return { allowed: true }
-  }
-
-  return {
-    async judge(kind) {
-      if (pending >= maxPending) return refuse({ scope: 'pending', retryAfterMs: 1000 })
-      pending += 1
-      // One at a time: judged at once, the first frames of a burst could be the refused ones.
-      const judged = last.then(async () => judgeNext(kind))
-      last = judged.catch(() => {})
-      try {
-        return await judged
-      } finally {
-        pending -= 1
-      }
-    },
-    get pending() {
-      return pending
-    },
-    close() {
-      closed = true
-    },
   }
 }
 

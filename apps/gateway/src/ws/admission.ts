@@ -93,6 +93,18 @@ export function createAdmission(options: AdmissionOptions): Admission {
     return undefined
   }
 
+  const places: Places = {
+    onAuthenticated() {
+      unauthenticated -= 1
+    },
+    onLeft(address) {
+      open -= 1
+      const left = (perAddress.get(address) ?? 1) - 1
+      if (left === 0) perAddress.delete(address)
+      else perAddress.set(address, left)
+    },
+  }
+
   return {
     refusalOf(request) {
       if (isDraining()) return 'draining'
@@ -104,28 +116,40 @@ export function createAdmission(options: AdmissionOptions): Admission {
       return paceRefusal(address)
     },
     enter(address) {
-      let isOpen = true
-      let isUnauthenticated = true
       open += 1
       unauthenticated += 1
       perAddress.set(address, (perAddress.get(address) ?? 0) + 1)
-      function authenticated(): void {
-        if (!isUnauthenticated) return
-        isUnauthenticated = false
-        unauthenticated -= 1
-      }
-      return {
-        authenticated,
-        leave() {
-          if (!isOpen) return
-          isOpen = false
-          authenticated()
-          open -= 1
-          const left = (perAddress.get(address) ?? 1) - 1
-          if (left === 0) perAddress.delete(address)
-          else perAddress.set(address, left)
-        },
-      }
+      return new SocketPlace(address, places)
     },
+  }
+}
+
+interface Places {
+  onAuthenticated(): void
+  onLeft(address: string): void
+}
+
+class SocketPlace implements Place {
+  readonly #address: string
+  readonly #places: Places
+  #isOpen = true
+  #isUnauthenticated = true
+
+  constructor(address: string, places: Places) {
+    this.#address = address
+    this.#places = places
+  }
+
+  authenticated(): void {
+    if (!this.#isUnauthenticated) return
+    this.#isUnauthenticated = false
+    this.#places.onAuthenticated()
+  }
+
+  leave(): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    this.authenticated()
+    this.#places.onLeft(this.#address)
   }
 }

@@ -27,7 +27,7 @@ import type { ClientSession, Reply } from './client-session.ts'
 import type { Dispatch } from './dispatch.ts'
 import { invalidReply, isObject, refusalOf } from './error-replies.ts'
 import type { Restore } from './restore.ts'
-import { watchTokenLife } from './token-life.ts'
+import type { TokenHolder, TokenLives } from './token-life.ts'
 import { welcomeOf } from './welcome.ts'
 
 /** What happened, for logs and metrics: never a token, never a message's text. */
@@ -55,26 +55,15 @@ export type SessionEvent =
       readonly session: ClientSession
     }
 
-export interface SessionOptions {
-  readonly connection: Connection
-  /** Of the handshake. */
-  readonly requestId: string
+/** What the sessions of all sockets share. */
+export interface SessionContext {
   readonly verifier: TokenVerifier
   readonly dispatch: Dispatch
   readonly instanceId: string
   /** Longest silence towards a client with feature `heartbeat`, in ms. */
   readonly heartbeatMs: number
-  readonly address: string
-  readonly clientType: 'web' | 'mobile'
   readonly authTimeoutMs: number
-  /** From a token's end to the close. */
-  readonly tokenGraceMs: number
-  /** Token that came with the handshake, by header, subprotocol or query. */
-  readonly handshakeToken?: string
-  /** Registers the identified connection; a name closes the socket with that code. */
-  readonly admit: (session: ClientSession) => CloseName | undefined
-  /** The socket has a newer token of the same user. */
-  readonly onRenewed: (session: ClientSession) => void
+  readonly tokenLives: TokenLives
   /** Called once behind Welcome. */
   readonly onReady: (session: ClientSession) => void
   /** Brings subscriptions back behind Welcome; what the client sends meanwhile waits. */
@@ -86,13 +75,26 @@ export interface SessionOptions {
   readonly onEvent: (event: SessionEvent) => void
 }
 
+/** The socket of one session. */
+export interface SessionSocket {
+  readonly connection: Connection
+  /** Of the handshake. */
+  readonly requestId: string
+  readonly address: string
+  readonly clientType: 'web' | 'mobile'
+  /** Registers the identified connection; a name closes the socket with that code. */
+  admit(session: ClientSession): CloseName | undefined
+  /** The socket has a newer token of the same user. */
+  renewed(session: ClientSession): void
+}
+
 export interface Session {
   /** Messages that were handled. */
   readonly handled: number
   /** One frame of the client. */
   receive(data: Buffer): Promise<void>
-  /** Verifies the handshake's token, if there was one, and starts the deadline. */
-  open(): Promise<void>
+  /** Verifies the token that came with the handshake, by header, subprotocol or query. */
+  open(handshakeToken: string): Promise<void>
   /** The socket is gone. Undefined when it never authenticated. */
   end(): ClientSession | undefined
 }
@@ -114,216 +116,255 @@ function parseJson(data: Buffer): unknown {
   }
 }
 
-export function createSession(options: SessionOptions): Session {
-  const { connection, verifier, onEvent } = options
-  let phase: 'waiting' | 'verifying' | 'ready' | 'closed' = 'waiting'
-  let session: ClientSession | undefined
-  let held: Buffer[] = []
-  let heldBytes = 0
-  let opening: Promise<void> | undefined
-  let mayState = false
-  let handled = 0
-  let stopWatchingToken = (): void => {}
-  const deadline = setTimeout(
-    () => close(phase === 'verifying' ? 'auth_unavailable' : 'auth_required', 'deadline'),
-    options.authTimeoutMs,
-  )
+function grant(asked: readonly string[] = []): ReadonlySet<Feature> {
+  const granted = asked.filter(isFeature)
+  return granted.length === 0 ? noFeatures : new Set(granted)
+}
 
-  function close(name: CloseName, why: string): void {
-    if (phase === 'closed') return
-    if (phase !== 'ready') {
+const noFeatures: ReadonlySet<Feature> = new Set()
+
+/** Starts to wait for the token. */
+export function createSession(socket: SessionSocket, context: SessionContext): Session {
+  return new SocketSession(socket, context)
+}
+
+/** One for each of thousands of sockets: an object of few fields instead of closures. */
+class SocketSession implements Session, TokenHolder {
+  readonly #socket: SessionSocket
+  readonly #context: SessionContext
+  #phase: 'waiting' | 'verifying' | 'ready' | 'closed' = 'waiting'
+  #session: ClientSession | undefined
+  #held: Buffer[] | undefined
+  #heldBytes = 0
+  #opening: Promise<void> | undefined
+  #mayState = false
+  #handled = 0
+  #deadline: NodeJS.Timeout | undefined
+
+  constructor(socket: SessionSocket, context: SessionContext) {
+    this.#socket = socket
+    this.#context = context
+    this.#deadline = setTimeout(
+      () => this.#close(this.#phase === 'verifying' ? 'auth_unavailable' : 'auth_required', 'deadline'),
+      context.authTimeoutMs,
+    )
+  }
+
+  get handled(): number {
+    return this.#handled
+  }
+
+  async open(handshakeToken: string): Promise<void> {
+    this.#opening = this.#authenticate(handshakeToken)
+    await this.#opening
+    this.#opening = undefined
+  }
+
+  async receive(data: Buffer): Promise<void> {
+    // Frames that come while the handshake's token is verified wait for the verdict.
+    if (this.#phase === 'verifying') await this.#opening
+    if (this.#phase === 'waiting') await this.#beforeAuthentication(data)
+    else if (this.#phase === 'ready' && this.#session) await this.#handle(data, this.#session)
+  }
+
+  end(): ClientSession | undefined {
+    this.#phase = 'closed'
+    this.#held = undefined
+    this.#stopWaiting()
+    this.#context.tokenLives.forget(this)
+    return this.#session
+  }
+
+  onTokenExpiring(): void {
+    const session = this.#session
+    if (session === undefined || session.features.size === 0) return
+    this.#send({ type: 'TokenExpiring', expiresAt: new Date(session.identity.expiresAtMs).toISOString() })
+  }
+
+  onTokenExpired(): void {
+    const isAsked = (this.#session?.features.size ?? 0) > 0
+    this.#close(isAsked ? 'token_expired' : 'auth_refused', 'expired')
+  }
+
+  #close(name: CloseName, why: string): void {
+    if (this.#phase === 'closed') return
+    const { connection, address } = this.#socket
+    if (this.#phase !== 'ready') {
       const { id: connectionId } = connection
-      onEvent({ type: 'auth_refused', reason: why, connectionId, address: options.address })
+      this.#context.onEvent({ type: 'auth_refused', reason: why, connectionId, address })
     }
-    phase = 'closed'
-    clearTimeout(deadline)
+    this.#phase = 'closed'
+    this.#stopWaiting()
     const { code, reason } = closeCodes[name]
     connection.close(code, reason)
   }
 
-  function send(message: ServerMessage): void {
+  #stopWaiting(): void {
+    clearTimeout(this.#deadline)
+    this.#deadline = undefined
+  }
+
+  // Handed on with the session.
+  readonly #send = (message: ServerMessage): void => {
     const frame = encodeFrame(JSON.stringify(message))
-    options.onSent(frame, connection.send(frame))
+    this.#context.onSent(frame, this.#socket.connection.send(frame))
   }
 
-  /** Counts the token's life from now on, instead of the one before. */
-  function watchToken({ expiresAtMs }: Identity, asked: boolean): void {
-    stopWatchingToken()
-    stopWatchingToken = watchTokenLife({
-      graceMs: options.tokenGraceMs,
-      expiresAtMs,
-      onExpiring() {
-        if (asked) send({ type: 'TokenExpiring', expiresAt: new Date(expiresAtMs).toISOString() })
-      },
-      onExpired: () => close(asked ? 'token_expired' : 'auth_refused', 'expired'),
-    })
+  /** Its token's life counts from now on, instead of that of the one before. */
+  #begin(session: ClientSession): void {
+    this.#session = session
+    if (this.#phase !== 'closed') this.#context.tokenLives.watch(this, session.identity.expiresAtMs)
   }
 
-  function createClientSession(identity: Identity, features: ReadonlySet<Feature>): ClientSession {
+  #createClientSession(identity: Identity, features: ReadonlySet<Feature>): ClientSession {
+    const { connection, address, clientType } = this.#socket
     return {
       connectionId: connection.id,
       userId: identity.subject,
       identity,
-      address: options.address,
-      clientType: options.clientType,
+      address,
+      clientType,
       features,
       connection,
-      send,
+      send: this.#send,
     }
-  }
-
-  function grant(asked: readonly string[] = []): ReadonlySet<Feature> {
-    return new Set(asked.filter(isFeature))
   }
 
   /** `asked` is undefined when the token came with the handshake: features and resume may still follow. */
-  function authenticate(token: string, asked?: Authenticate): Promise<void> {
-    phase = 'verifying'
-    const { requestId } = options
+  #authenticate(token: string, asked?: Authenticate): Promise<void> {
+    this.#phase = 'verifying'
+    const { requestId, connection } = this.#socket
     const facts = { requestId, connectionId: connection.id, userId: undefined, tableId: undefined }
-    return options.scope({ ...facts, type: 'Authenticate' }, () => enter(token, asked))
+    return this.#context.scope({ ...facts, type: 'Authenticate' }, () => this.#enter(token, asked))
   }
 
-  async function enter(token: string, asked: Authenticate | undefined): Promise<void> {
-    const result = await verifier.verifyToken(token)
-    if (phase !== 'verifying') return
-    if (!result.ok) return close(isUndecided(result.code) ? 'auth_unavailable' : 'auth_refused', result.code)
-    const features = grant(asked?.features)
-    session = createClientSession(result.identity, features)
-    const refusal = options.admit(session)
-    if (refusal) return close(refusal, 'too_many_connections')
-    clearTimeout(deadline)
-    phase = 'ready'
-    watchToken(result.identity, features.size > 0)
-    send(welcomeOf(session, options, asked?.id))
-    onEvent({ type: 'authenticated', session })
-    options.onReady(session)
-    mayState = asked === undefined
-    await options.restore(asked?.resume, session)
-    const early = held
-    held = []
-    for (const frame of early) if (phase === 'ready') await handle(frame, session)
+  async #enter(token: string, asked: Authenticate | undefined): Promise<void> {
+    const context = this.#context
+    const result = await context.verifier.verifyToken(token)
+    if (this.#phase !== 'verifying') return
+    if (!result.ok)
+      return this.#close(isUndecided(result.code) ? 'auth_unavailable' : 'auth_refused', result.code)
+    const session = this.#createClientSession(result.identity, grant(asked?.features))
+    this.#session = session
+    const refusal = this.#socket.admit(session)
+    if (refusal) return this.#close(refusal, 'too_many_connections')
+    this.#stopWaiting()
+    this.#phase = 'ready'
+    this.#begin(session)
+    this.#send(welcomeOf(session, context, asked?.id))
+    context.onEvent({ type: 'authenticated', session })
+    context.onReady(session)
+    this.#mayState = asked === undefined
+    await context.restore(asked?.resume, session)
+    const early = this.#held ?? []
+    this.#held = undefined
+    for (const frame of early) if (this.#isReady()) await this.#handle(frame, session)
   }
 
-  async function beforeAuthentication(data: Buffer): Promise<void> {
+  #isReady(): boolean {
+    return this.#phase === 'ready'
+  }
+
+  async #beforeAuthentication(data: Buffer): Promise<void> {
     const json = parseJson(data)
-    if (!isObject(json)) return close('auth_malformed', 'malformed')
-    if (json['type'] !== 'Authenticate') {
-      held.push(data)
-      heldBytes += data.length
-      if (held.length > limits.maxEarlyFrames || heldBytes > limits.maxEarlyBytes)
-        close('auth_required', 'too_many_early_frames')
-      return
-    }
+    if (!isObject(json)) return this.#close('auth_malformed', 'malformed')
+    if (json['type'] !== 'Authenticate') return this.#hold(data)
     const parsed = parseClientMessage(json)
-    if (!parsed.ok || parsed.message.type !== 'Authenticate') return close('auth_required', 'blank_token')
-    await authenticate(parsed.message.token, parsed.message)
+    if (!parsed.ok || parsed.message.type !== 'Authenticate')
+      return this.#close('auth_required', 'blank_token')
+    await this.#authenticate(parsed.message.token, parsed.message)
+  }
+
+  #hold(data: Buffer): void {
+    this.#held ??= []
+    this.#held.push(data)
+    this.#heldBytes += data.length
+    if (this.#held.length > limits.maxEarlyFrames || this.#heldBytes > limits.maxEarlyBytes)
+      this.#close('auth_required', 'too_many_early_frames')
   }
 
   /** After a token in the handshake: the client says what it understands and where it was. */
-  async function state(asked: Authenticate, current: ClientSession): Promise<Reply> {
-    const result = await verifier.verifyToken(asked.token)
+  async #state(asked: Authenticate, current: ClientSession): Promise<Reply> {
+    const context = this.#context
+    const result = await context.verifier.verifyToken(asked.token)
     if (!result.ok || result.identity.subject !== current.userId) {
       if (asked.features === undefined) return 'answered'
       throw denial(result)
     }
-    mayState = false
+    this.#mayState = false
     const next = { ...current, identity: result.identity, features: grant(asked.features) }
-    session = next
-    options.onRenewed(next)
-    watchToken(next.identity, next.features.size > 0)
-    send(welcomeOf(next, options, asked.id))
-    await options.restore(asked.resume, next)
+    this.#begin(next)
+    this.#socket.renewed(next)
+    this.#send(welcomeOf(next, context, asked.id))
+    await context.restore(asked.resume, next)
     return 'answered'
   }
 
   /** A token on an open socket renews it when it is the same user's; today's client repeats its first one by accident. */
-  async function renew({ token, id }: Authenticate, current: ClientSession): Promise<Reply> {
-    const result = await verifier.verifyToken(token)
+  async #renew({ token, id }: Authenticate, current: ClientSession): Promise<Reply> {
+    const result = await this.#context.verifier.verifyToken(token)
     if (!result.ok || result.identity.subject !== current.userId) {
       if (current.features.size === 0) return 'answered'
       throw denial(result)
     }
     const { identity } = result
-    session = { ...current, identity }
-    options.onRenewed(session)
-    watchToken(identity, current.features.size > 0)
+    const next = { ...current, identity }
+    this.#begin(next)
+    this.#socket.renewed(next)
     if (id === undefined || !current.features.has('acks')) return 'answered'
     return { type: 'Ack', id, tokenExpiresAt: new Date(identity.expiresAtMs).toISOString() }
   }
 
-  function answer(message: ClientMessage, reply: Reply, current: ClientSession): void {
+  #answer(message: ClientMessage, reply: Reply, current: ClientSession): void {
     if (reply === 'answered') return
     const { id } = message
-    if (reply !== undefined) send(id === undefined ? reply : { ...reply, id })
-    else if (id !== undefined && current.features.has('acks')) send({ type: 'Ack', id })
+    if (reply !== undefined) this.#send(id === undefined ? reply : { ...reply, id })
+    else if (id !== undefined && current.features.has('acks')) this.#send({ type: 'Ack', id })
+  }
+
+  async #replyTo(message: ClientMessage, current: ClientSession): Promise<Reply> {
+    if (message.type !== 'Authenticate') return this.#context.dispatch(message, current)
+    return this.#mayState ? this.#state(message, current) : this.#renew(message, current)
   }
 
   /** Answers one message; resolves to `ok` or the word for what was wrong. */
-  async function respond(message: ClientMessage, current: ClientSession): Promise<string> {
+  async #respond(message: ClientMessage, current: ClientSession): Promise<string> {
     try {
-      const reply =
-        message.type === 'Authenticate'
-          ? await (mayState ? state : renew)(message, current)
-          : await options.dispatch(message, current)
-      answer(message, reply, current)
+      const reply = await this.#replyTo(message, current)
+      this.#answer(message, reply, current)
       if (reply === undefined || reply === 'answered') return 'ok'
       return reply.type === 'Error' || reply.type === 'ChatError' ? 'refused' : 'ok'
     } catch (error) {
       const refusal = refusalOf(error, message)
-      send(refusal)
+      this.#send(refusal)
       if (refusal.code === 'internal')
-        onEvent({ type: 'failed', messageType: message.type, error, session: current })
+        this.#context.onEvent({ type: 'failed', messageType: message.type, error, session: current })
       return refusal.code
     }
   }
 
-  async function handle(data: Buffer, current: ClientSession): Promise<void> {
+  async #handle(data: Buffer, current: ClientSession): Promise<void> {
     const startedAt = performance.now()
     const json = parseJson(data)
     const parsed = parseClientMessage(json)
     const messageType = parsed.ok ? parsed.message.type : 'invalid'
+    const { connectionId, userId } = current
     const facts = {
-      requestId: `${connection.id}.${++handled}`,
-      connectionId: connection.id,
-      userId: current.userId,
+      requestId: `${connectionId}.${++this.#handled}`,
+      connectionId,
+      userId,
       type: messageType,
       tableId: parsed.ok && 'tableId' in parsed.message ? parsed.message.tableId : undefined,
     }
-    await options.scope(facts, async () => {
+    await this.#context.scope(facts, async () => {
       let result: string
-      if (parsed.ok) result = await respond(parsed.message, current)
+      if (parsed.ok) result = await this.#respond(parsed.message, current)
       else {
-        send(invalidReply(parsed, json))
+        this.#send(invalidReply(parsed, json))
         result = parsed.code
       }
       const seconds = (performance.now() - startedAt) / 1000
-      onEvent({ type: 'message', messageType, result, seconds, session: current })
+      this.#context.onEvent({ type: 'message', messageType, result, seconds, session: current })
     })
-  }
-
-  return {
-    get handled() {
-      return handled
-    },
-    async open() {
-      if (options.handshakeToken === undefined) return
-      opening = authenticate(options.handshakeToken)
-      await opening
-    },
-    async receive(data) {
-      // Frames that come while the handshake's token is verified wait for the verdict.
-      if (phase === 'verifying') await opening
-      if (phase === 'waiting') await beforeAuthentication(data)
-      else if (phase === 'ready' && session) await handle(data, session)
-    },
-    end() {
-      const was = session
-      phase = 'closed'
-      held = []
-      clearTimeout(deadline)
-      stopWatchingToken()
-      return was
-    },
   }
 }

@@ -2,26 +2,19 @@
  * The life of all sockets of this instance: admission ▶ upgrade ▶ connection ▶ session ▶ close.
  * On close, in this order: the registry forgets the socket, its channels end, the store and the Event service hear of it.
  */
-import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, Server } from 'node:http'
-import { extractSocketToken, type TokenVerifier } from '@gw/auth'
-import {
-  type Connection,
-  type ConnectionClose,
-  type ConnectionRegistry,
-  createConnection,
-  type Heartbeat,
-} from '@gw/connections'
-import { fromWebSocket } from '@gw/connections/ws'
-import { closeCodes } from '@gw/protocol'
+import type { TokenVerifier } from '@gw/auth'
+import type { Connection, ConnectionClose, ConnectionRegistry, Heartbeat } from '@gw/connections'
 import type { WebSocket } from 'ws'
 import { type AdmissionLimits, createAdmission } from './admission.ts'
 import type { ClientSession } from './client-session.ts'
 import type { Dispatch } from './dispatch.ts'
-import { createSession, type Session, type SessionEvent, type SessionOptions } from './session.ts'
 import { drainInBatches } from './drain.ts'
+import { OpenSocket, type SocketContext } from './open-socket.ts'
 import type { Restore } from './restore.ts'
+import type { SessionContext, SessionEvent } from './session.ts'
 import type { Silence } from './silence.ts'
+import { createTokenLives } from './token-life.ts'
 import { listenForUpgrades, type UpgradeRefusal } from './upgrade.ts'
 
 /** The whole of an authenticated socket's life. */
@@ -42,7 +35,7 @@ export interface SocketTraffic {
   readonly sentBytes: number
 }
 
-export interface SocketsOptions extends Pick<SessionOptions, 'scope' | 'onSent'> {
+export interface SocketsOptions extends Pick<SessionContext, 'scope' | 'onSent'> {
   readonly server: Server
   readonly instanceId: string
   readonly verifier: TokenVerifier
@@ -85,17 +78,13 @@ export interface Sockets {
   close(): void
 }
 
-const maxInbound = 64
-const maxInboundBytes = 262_144
-const outbound = { softBytes: 262_144, hardBytes: 1_048_576, drainTimeoutMs: 10_000 }
-
 /** The contract's notion of a client's kind. */
 function clientTypeOf(request: IncomingMessage): 'web' | 'mobile' {
   return /mobile/i.test(request.headers['user-agent'] ?? '') ? 'mobile' : 'web'
 }
 
 export function createSockets(options: SocketsOptions): Sockets {
-  const { registry, limits } = options
+  const { limits } = options
   const open = new Map<string, Connection>()
   const sessions = new Map<string, { readonly serial: number; readonly client: ClientSession }>()
   let lastSerial = 0
@@ -107,89 +96,32 @@ export function createSockets(options: SocketsOptions): Sockets {
     isBlocked: options.isBlocked,
   })
   let whenEmpty: (() => void) | undefined
+  const tokenLives = createTokenLives({ graceMs: limits.tokenGraceMs })
+  const context: SocketContext = {
+    ...options,
+    heartbeatMs: options.silence.heartbeatMs,
+    authTimeoutMs: limits.authTimeoutMs,
+    tokenLives,
+    onSession({ id }, client) {
+      sessions.set(id, { serial: sessions.get(id)?.serial ?? ++lastSerial, client })
+    },
+    onClosing: ({ id }) => void sessions.delete(id),
+    onClosed({ id, connection }) {
+      open.delete(id)
+      closed.receivedBytes += connection.receivedBytes
+      closed.sentBytes += connection.sentBytes
+      if (open.size === 0) whenEmpty?.()
+    },
+  }
 
-  function accept(socket: WebSocket, request: IncomingMessage, requestId: string): void {
+  function accept(webSocket: WebSocket, request: IncomingMessage, requestId: string): void {
     const address = options.addressOf(request)
     const place = admission.enter(address)
-    const id = randomUUID()
-    const openedAt = performance.now()
-    let session: Session | undefined
-    const connection = createConnection({
-      id,
-      socket: fromWebSocket(socket),
-      maxInbound,
-      maxInboundBytes,
-      outbound,
-      onMessage: (data) => session?.receive(data),
-      // At once when the end begins, by its own reason: a peer that never answers the close would tell another.
-      onClosing({ code, initiator }) {
-        const messages = session?.handled ?? 0
-        const gone = session?.end()
-        sessions.delete(id)
-        registry.unregister(id)
-        options.heartbeat.remove(connection)
-        options.silence.remove(connection)
-        const { receivedBytes, sentBytes } = connection
-        const life = { code, initiator, requestId, durationMs: performance.now() - openedAt }
-        if (gone) options.onGone(gone, { ...life, messages, receivedBytes, sentBytes })
-      },
-      // Only now its place is free.
-      onClose() {
-        open.delete(id)
-        closed.receivedBytes += connection.receivedBytes
-        closed.sentBytes += connection.sentBytes
-        place.leave()
-        if (open.size === 0) whenEmpty?.()
-      },
-      onEvent(event) {
-        if (event.type === 'error') options.onError(event.error, id)
-        if (event.type === 'reading' && event.paused) options.onEvent({ type: 'paused' })
-      },
-    })
-    function remember(client: ClientSession): void {
-      sessions.set(id, { serial: sessions.get(id)?.serial ?? ++lastSerial, client })
-      if (client.features.has('heartbeat')) options.silence.add(connection)
-    }
-
-    open.set(id, connection)
-    options.heartbeat.add(connection)
-    const token = extractSocketToken(request, { query: options.queryToken })
-    session = createSession({
-      connection,
-      requestId,
-      verifier: options.verifier,
-      dispatch: options.dispatch,
-      instanceId: options.instanceId,
-      heartbeatMs: options.silence.heartbeatMs,
-      address,
-      clientType: clientTypeOf(request),
-      authTimeoutMs: limits.authTimeoutMs,
-      tokenGraceMs: limits.tokenGraceMs,
-      ...(token.ok && { handshakeToken: token.token }),
-      admit(client) {
-        connection.identity = { userId: client.userId }
-        if (!registry.register(connection).ok) return 'try_later'
-        place.authenticated()
-        remember(client)
-        return undefined
-      },
-      onRenewed: remember,
-      onReady: options.onReady,
-      restore: options.restore,
-      scope: options.scope,
-      onSent: options.onSent,
-      onEvent: options.onEvent,
-    })
-    if (!token.ok && token.reason === 'conflict') {
-      const { code, reason } = closeCodes.auth_malformed
-      connection.close(code, reason)
-      return
-    }
-    session.open().catch((error: unknown) => {
-      options.onError(error, id)
-      const { code, reason } = closeCodes.internal
-      connection.close(code, reason)
-    })
+    const clientType = clientTypeOf(request)
+    const socket = new OpenSocket({ socket: webSocket, requestId, address, clientType, place }, context)
+    open.set(socket.id, socket.connection)
+    options.heartbeat.add(socket.connection)
+    socket.open(request)
   }
 
   const stopListening = listenForUpgrades({
@@ -236,6 +168,9 @@ export function createSockets(options: SocketsOptions): Sockets {
       }
       for (const connection of leaving) connection.terminate()
     },
-    close: stopListening,
+    close() {
+      stopListening()
+      tokenLives.close()
+    },
   }
 }

@@ -78,6 +78,10 @@ function isAllowedOrigin(request: IncomingMessage, allowed: readonly string[]): 
   return URL.canParse(origin) && /^https?:$/.test(new URL(origin).protocol) && new URL(origin).host === host
 }
 
+function destroyIt(this: Duplex): void {
+  this.destroy()
+}
+
 /** Listens for upgrades on `server`. Returns a function that stops it. */
 export function listenForUpgrades(options: UpgradeOptions): () => void {
   const webSockets = new WebSocketServer({
@@ -97,8 +101,8 @@ export function listenForUpgrades(options: UpgradeOptions): () => void {
   })
 
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    // Without a listener a reset during the handshake would end the process.
-    socket.on('error', () => socket.destroy())
+    // Without a listener a reset during the handshake would end the process. No closure: it would keep the request alive.
+    socket.on('error', destroyIt)
     const requestId = requestIdOf(request.headers['x-request-id'])
     requestIds.set(request, requestId)
     const path = request.url?.split('?', 1)[0]

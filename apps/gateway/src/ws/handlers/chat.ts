@@ -78,10 +78,35 @@ export function createChatHandlers({
     throw new GatewayError('unavailable')
   }
 
+  /** What a starting subscription has shown: the ids of the history's lines. */
+  interface View {
+    shown: ReadonlySet<string>
+  }
+
   interface Entered {
     readonly subscription: Joined
     readonly history: readonly ChatEntry[]
     readonly start: () => void
+  }
+
+  // A scope of its own: what these two keep alive, they keep as long as the subscription.
+  function join(
+    tableId: string,
+    session: ClientSession,
+    { view, since }: { readonly view: View; readonly since?: Position },
+  ): Promise<Joined> {
+    return channels.join(session.connection, chatChannel(tableId), {
+      ...(since && { since }),
+      // A line that was stored before the history was read, and published after, is in the history already.
+      acceptsLive: false,
+      accepts: ({ data }) => view.shown === none || session.features.size > 0 || !isShown(data, view.shown),
+      onReset(position) {
+        historyFor(tableId, session).then(
+          (history = []) => session.send({ type: 'ChatSubscribed', tableId, history, ...position }),
+          (error: unknown) => onError(error, session),
+        )
+      },
+    })
   }
 
   async function enter(
@@ -90,31 +115,20 @@ export function createChatHandlers({
     since: Position | undefined,
   ): Promise<Entered> {
     const channel = chatChannel(tableId)
-    const shown = new Set<string>()
     // What was said since then is history too: the log must not tell a stranger what the history would not.
     const mayRead = since === undefined || (await historyFor(tableId, session, 1)) !== undefined
-    const subscription = await channels.join(session.connection, channel, {
-      ...(since && mayRead && { since }),
-      // A line that was stored before the history was read, and published after, is in the history already.
-      acceptsLive: false,
-      accepts: (update) => shown.size === 0 || session.features.size > 0 || !isShown(update.data, shown),
-      onReset(position) {
-        historyFor(tableId, session).then(
-          (history = []) => session.send({ type: 'ChatSubscribed', tableId, history, ...position }),
-          (error: unknown) => onError(error, session),
-        )
-      },
-    })
+    const view: View = { shown: none }
+    const subscription = await join(tableId, session, { view, ...(since && mayRead && { since }) })
     try {
       await typing.join(tableId, session)
       const history = subscription.recovered ? [] : ((await historyFor(tableId, session)) ?? [])
-      for (const { id } of history) shown.add(id)
+      if (history.length > 0) view.shown = new Set(history.map(({ id }) => id))
       return {
         subscription,
         history,
         start() {
           subscription.start()
-          shown.clear()
+          view.shown = none
         },
       }
     } catch (error) {
@@ -205,6 +219,8 @@ export function createChatHandlers({
     },
   }
 }
+
+const none: ReadonlySet<string> = new Set()
 
 function isShown(data: Buffer, shown: ReadonlySet<string>): boolean {
   const update: unknown = JSON.parse(data.toString())
