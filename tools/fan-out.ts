@@ -1,5 +1,5 @@
 /**
- * `npm run bench:fan-out [-- --trial one-1000] [-- --rounds 3] [-- --seconds 4]`: what a delivery costs on the real gateway (positions, metrics and
+ * `npm run bench:fan-out [-- --trial one-1000] [-- --server gateway] [-- --rounds 3] [-- --seconds 4]`: what a delivery costs on the real gateway (positions, metrics and
  * Redis on), beside control servers from the same run. Needs a C compiler; all trials take about a quarter of an hour.
  */
 import { parseArgs } from 'node:util'
@@ -11,17 +11,23 @@ import { trials } from './fan-out/trials.ts'
 const { values } = parseArgs({
   options: {
     trial: { type: 'string' },
+    server: { type: 'string' },
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '4' },
   },
 })
 
+const isWanted = (name: string): boolean => values.server === undefined || name === values.server
+
 async function main(): Promise<number> {
   const [rounds, seconds] = [Number(values.rounds), Number(values.seconds)]
-  const chosen = trials.filter(({ name }) => values.trial === undefined || name === values.trial)
+  const chosen = trials
+    .filter(({ name }) => values.trial === undefined || name === values.trial)
+    .map((trial) => ({ ...trial, contestants: trial.contestants.filter(isWanted) }))
+    .filter(({ contestants }) => contestants.length > 0)
   if (!(rounds >= 1) || !(seconds > 0) || chosen.length === 0) {
     console.error(
-      `--rounds and --seconds take numbers, --trial one of: ${trials.map(({ name }) => name).join(', ')}`,
+      `--rounds and --seconds take numbers, --server one that the trial has, --trial one of: ${trials.map(({ name }) => name).join(', ')}`,
     )
     return 2
   }
