@@ -209,7 +209,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     intervalMs: config.WS_PING_INTERVAL_MS,
     timeoutMs: Math.min(10_000, config.WS_PING_INTERVAL_MS / 2),
   })
-  const silence = createSilence({ heartbeatMs: config.WS_PING_INTERVAL_MS })
+  const silence = createSilence({ heartbeatMs: config.WS_PING_INTERVAL_MS, onSent: fanOut.onSentFrame })
   const channels = createChannels({
     broker,
     subscriptions,

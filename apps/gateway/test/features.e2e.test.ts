@@ -6,6 +6,7 @@ import { afterAll, afterEach, expect, test } from 'vitest'
 import { startFleet } from './harness/fleet.ts'
 import { type GatewayProcess, startGateway, tokenOf } from './harness/platform.ts'
 import { connectPlayer, signIn } from './harness/player.ts'
+import { scrape } from './harness/scrape.ts'
 
 const fleet = await startFleet({ env: { WS_PING_INTERVAL_MS: '400' } })
 afterAll(() => fleet[Symbol.asyncDispose]())
@@ -136,6 +137,11 @@ test('a silent socket gets a heartbeat in time, one without the feature none', a
   expect(welcome?.['heartbeatMs']).toBe(400)
   for (let at = 0; at < 3; at++) await asked.next('Heartbeat')
   expect(plain.received.filter(({ type }) => type === 'Heartbeat')).toEqual([])
+  const sent = (await scrape(one)).value('gateway_ws_messages_sent_total', {
+    type: 'Heartbeat',
+    result: 'sent',
+  })
+  expect(sent).toBeGreaterThanOrEqual(3)
 })
 
 test('a spectator on two instances is one until the last socket goes', async () => {

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { aggregateMetrics, boundedLabel, createMetrics } from '../src/metrics.ts'
+import { aggregateMetrics, boundedLabel, createMetrics, mergeSnapshots } from '../src/metrics.ts'
 import { type Family, lintFamily, parseExposition } from '@gw/testing'
 
 const contract = [
@@ -129,4 +129,26 @@ it('adds up several workers, and takes the worst of them where a sum means nothi
   expect(value('gateway_ready')).toBe(0)
   expect(value('gateway_breaker_state')).toBe(2)
   expect(value('gateway_pubsub_probe_age_seconds')).toBe(1.5)
+})
+
+it('keeps the sums of a worker that is gone: merged snapshots count as one', async () => {
+  const snapshots = await Promise.all(
+    [2, 3].map(async (n) => {
+      const metrics = createMetrics({ defaultMetrics: false })
+      metrics.wsMessagesReceived.inc({ type: 'Action', result: 'ok' }, n)
+      metrics.fanoutDuration.observe({ kind: 'table' }, 0.002)
+      metrics.ready.set(n - 2)
+      return metrics.snapshot()
+    }),
+  )
+  const merged = await mergeSnapshots(JSON.parse(JSON.stringify(snapshots)))
+  const live = createMetrics({ defaultMetrics: false })
+  live.wsMessagesReceived.inc({ type: 'Action', result: 'ok' }, 4)
+  live.ready.set(1)
+  const families = parseExposition(await aggregateMetrics([merged, await live.snapshot()]))
+  const value = (name: string, series = name): number | undefined =>
+    families.get(name)?.samples.find((sample) => sample.name === series)?.value
+  expect(value('gateway_ws_messages_received_total')).toBe(9)
+  expect(value('gateway_fanout_duration_seconds', 'gateway_fanout_duration_seconds_count')).toBe(2)
+  expect(value('gateway_ready')).toBe(0)
 })

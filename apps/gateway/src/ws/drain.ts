@@ -4,7 +4,7 @@
  *   batch ▶ Reconnect, close 1012 ── pause ── batch ▶ … within `windowMs`; each client waits a random time more
  */
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Connection, encodeFrame } from '@gw/connections'
+import { type Connection, encodeFrame, type Frame, type SendResult } from '@gw/connections'
 import { closeCodes, type Reconnect } from '@gw/protocol'
 
 export interface DrainOptions {
@@ -13,6 +13,8 @@ export interface DrainOptions {
   readonly windowMs: number
   /** Whether the client asked for feature `drain`. */
   readonly asked: (connection: Connection) => boolean
+  /** What became of each hint. */
+  readonly onSent: (frame: Frame, result: SendResult) => void
   /** In [0, 1). Default `Math.random`. */
   readonly random?: () => number
 }
@@ -24,7 +26,7 @@ const maxAfterMs = 2000
 
 /** Resolves when every connection has been told. */
 export async function drainInBatches(options: DrainOptions): Promise<void> {
-  const { connections, windowMs, asked, random = Math.random } = options
+  const { connections, windowMs, asked, onSent, random = Math.random } = options
   const spreadMs = Math.min(windowMs, connections.length * msPerSocket)
   const steps = Math.max(1, Math.floor(spreadMs / stepMs))
   const batches: Connection[][] = Array.from({ length: steps }, () => [])
@@ -37,7 +39,8 @@ export async function drainInBatches(options: DrainOptions): Promise<void> {
       if (asked(connection)) {
         const afterMs = Math.round(random() * Math.min(maxAfterMs, Math.max(spreadMs, stepMs)))
         const message: Reconnect = { type: 'Reconnect', afterMs, reason: 'drain' }
-        connection.send(encodeFrame(JSON.stringify(message)))
+        const frame = encodeFrame(JSON.stringify(message))
+        onSent(frame, connection.send(frame))
       }
       connection.close(code, reason)
     }

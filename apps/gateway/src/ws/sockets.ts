@@ -158,6 +158,7 @@ export function createSockets(options: SocketsOptions): Sockets {
         connections: leaving,
         windowMs: timeoutMs / 2,
         asked: (connection) => sessions.get(connection.id)?.client.features.has('drain') ?? false,
+        onSent: options.onSent,
       })
       if (open.size > 0) {
         const { promise, resolve } = Promise.withResolvers<void>()
