@@ -107,6 +107,18 @@ export function createConnection<Identity extends ConnectionIdentity = Connectio
   return new SocketConnection<Identity>(options)
 }
 
+/**
+ * The slot of a connection in the turn's arrays, which it keeps until `releaseSlot`. Undefined when it is closed. Throws a
+ * TypeError for what `createConnection` didn't make.
+ */
+export function holdSlot(connection: Connection): number | undefined {
+  return SocketConnection.of(connection).holdSlot()
+}
+
+export function releaseSlot(connection: Connection): void {
+  SocketConnection.of(connection).releaseSlot()
+}
+
 const plain: SendOptions = {}
 
 class SocketConnection<Identity extends ConnectionIdentity> implements Connection<Identity>, Writer {
@@ -119,7 +131,9 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
   #behindBytes = 0
   readonly #socket: SocketLike
   readonly #limits: OutboundLimits
-  /** As they were when the slot was given back. */
+  /** Groups that know the slot. */
+  #holds = 0
+  /** As they were at the end. */
   #written: { readonly bytes: number; readonly atMs: number } | undefined
 
   readonly id: string
@@ -135,6 +149,11 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
   #rttMs: number | undefined
   #drainTimer: NodeJS.Timeout | undefined
   #closeTimer: NodeJS.Timeout | undefined
+
+  static of(connection: Connection): SocketConnection<ConnectionIdentity> {
+    if (connection instanceof SocketConnection) return connection
+    throw new TypeError('A connection of createConnection is needed')
+  }
 
   constructor(options: ConnectionOptions) {
     const { socket, maxInbound = 64, maxInboundBytes = 262_144 } = options
@@ -261,6 +280,17 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
     this.terminate()
   }
 
+  holdSlot(): number | undefined {
+    if (this.#state === 'closed') return undefined
+    this.#holds++
+    return this.#slot
+  }
+
+  releaseSlot(): void {
+    this.#holds--
+    if (this.#holds === 0 && this.#state === 'closed') turn.close(this.#slot)
+  }
+
   get #turnBytes(): number {
     return this.#state === 'closed' ? 0 : turn.bytes(this.#slot)
   }
@@ -372,7 +402,9 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
     // Before the owner hears of it: to a socket that is gone nothing can be sent.
     this.#state = 'closed'
     this.#written = { bytes: turn.sentBytes(this.#slot), atMs: turn.wroteAtMs(this.#slot) }
-    turn.close(this.#slot)
+    turn.clear(this.#slot)
+    turn.setDirect(this.#slot, undefined)
+    if (this.#holds === 0) turn.close(this.#slot)
     this.#held = undefined
     clearTimeout(this.#drainTimer)
     clearTimeout(this.#closeTimer)

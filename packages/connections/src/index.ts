@@ -8,6 +8,12 @@ export {
   tooSlow,
 } from './connection.ts'
 export { afterWrites } from './write-turn.ts'
+export {
+  type ConnectionGroup,
+  createConnectionGroup,
+  type GroupMember,
+  type SendCounts,
+} from './connection-group.ts'
 export { encodeFrame, type Frame } from './frame.ts'
 export {
   type ConnectionRegistry,
@@ -23,7 +29,13 @@ export {
   type SubscriptionsOptions,
 } from './subscriptions.ts'
 export { createHeartbeat, type Heartbeat, type HeartbeatOptions, type HeartbeatTarget } from './heartbeat.ts'
-export type { OutboundLimits, SendKind, SendOptions, SendResult } from './outbound-queue.ts'
+export {
+  type OutboundLimits,
+  type SendKind,
+  type SendOptions,
+  type SendResult,
+  sendResults,
+} from './outbound-queue.ts'
 export type { DirectWay, SocketEvents, SocketLike } from './socket-like.ts'
 export { ConnectionsError, type ConnectionsErrorCode } from './connections-error.ts'
 export type {

@@ -16,6 +16,8 @@ export interface SendOptions {
  */
 export type SendResult = 'sent' | 'queued' | 'conflated' | 'dropped' | 'closed'
 
+export const sendResults: readonly SendResult[] = ['sent', 'queued', 'conflated', 'dropped', 'closed']
+
 export interface OutboundLimits {
   /** Bytes not yet taken by the network from which states are conflated and ephemeral frames dropped. Default 256 KiB. */
   readonly softBytes: number

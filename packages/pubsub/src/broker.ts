@@ -35,6 +35,16 @@ export interface Reset extends Position {
 export interface Subscriber {
   onMessage(message: ChannelMessage): void
   onReset(reset: Reset): void
+  /** Shared with others of the channel: live messages come to it, and only what was missed or waited to `onMessage`. */
+  readonly audience?: Audience | undefined
+  /** From the next message on the audience hears for this subscriber, until `onLeave`. */
+  onEnter?(): void
+  onLeave?(): void
+}
+
+/** Hears live messages in the place of many subscribers: one call a message, however many they are. */
+export interface Audience {
+  onMessage(message: ChannelMessage): void
 }
 
 /** A subscriber's place on a channel. Everything after (`epoch`, `seq`) is delivered: once, in order, or a reset says so. */

@@ -1,4 +1,5 @@
 import type {
+  Audience,
   BrokerEvent,
   ChannelMessage,
   Position,
@@ -46,7 +47,12 @@ export class ChannelFeed implements SubscriptionOwner {
   readonly channel: string
   readonly #logged: boolean
   readonly #context: FeedContext
-  readonly #subscriptions = new Set<LocalSubscription>()
+  /** Those that hear for themselves. */
+  readonly #alone = new Set<LocalSubscription>()
+  // Made for the first that shares: there may be a channel for each user.
+  #shared: Map<Audience, Set<LocalSubscription>> | undefined
+  #isDelivering = false
+  #entering: LocalSubscription[] | undefined
   // Made for the first who was here before: there may be a channel for each user.
   #joins: JoinRounds | undefined
   #joining: Promise<void> | undefined
@@ -71,12 +77,14 @@ export class ChannelFeed implements SubscriptionOwner {
   }
 
   get size(): number {
-    return this.#subscriptions.size
+    let size = this.#alone.size
+    for (const subscriptions of this.#shared?.values() ?? []) size += subscriptions.size
+    return size
   }
 
   /** Somebody is subscribed or about to be. */
   get used(): boolean {
-    return this.#subscriptions.size > 0 || this.#waiting > 0
+    return this.#alone.size > 0 || this.#shared !== undefined || this.#waiting > 0
   }
 
   async subscribe(subscriber: Subscriber, { since }: SubscribeOptions): Promise<Subscription> {
@@ -87,7 +95,7 @@ export class ChannelFeed implements SubscriptionOwner {
       const head = this.#head
       if (this.#closed || head === undefined) throw new PubSubError('closed', 'The broker is closed')
       const subscription = new LocalSubscription({ owner: this, subscriber, position: head })
-      this.#subscriptions.add(subscription)
+      this.#alone.add(subscription)
       if (since !== undefined) await this.#recover(subscription, since)
       return subscription
     } finally {
@@ -100,8 +108,19 @@ export class ChannelFeed implements SubscriptionOwner {
     this.#context.onEvent({ type: 'error', stage: 'subscriber', channel: this.channel, error })
   }
 
+  /** Between two messages: who enters while one is delivered would get it twice, or not at all. */
+  ready(subscription: LocalSubscription): void {
+    const { audience } = subscription
+    if (this.#isDelivering) (this.#entering ??= []).push(subscription)
+    else if (audience !== undefined && subscription.enter()) {
+      this.#alone.delete(subscription)
+      this.#shared ??= new Map()
+      this.#shared.set(audience, (this.#shared.get(audience) ?? new Set()).add(subscription))
+    }
+  }
+
   left(subscription: LocalSubscription): void {
-    this.#subscriptions.delete(subscription)
+    if (!this.#alone.delete(subscription)) this.#leave(subscription)
     if (!this.used) this.#context.onEmpty(this)
   }
 
@@ -148,8 +167,7 @@ export class ChannelFeed implements SubscriptionOwner {
   close(): void {
     this.#closed = true
     clearTimeout(this.#retry)
-    for (const subscription of this.#subscriptions) subscription.close()
-    this.#subscriptions.clear()
+    for (const subscription of this.#all()) subscription.close()
     this.#pending.length = 0
   }
 
@@ -206,7 +224,37 @@ export class ChannelFeed implements SubscriptionOwner {
   #deliver(message: ChannelMessage): void {
     this.#head = message
     this.#moved = true
-    for (const subscription of this.#subscriptions) subscription.accept(message)
+    this.#isDelivering = true
+    try {
+      for (const audience of this.#shared?.keys() ?? []) this.#tell(audience, message)
+      for (const subscription of this.#alone) subscription.accept(message)
+    } finally {
+      this.#isDelivering = false
+    }
+    const entering = this.#entering
+    this.#entering = undefined
+    for (const subscription of entering ?? []) this.ready(subscription)
+  }
+
+  #tell(audience: Audience, message: ChannelMessage): void {
+    try {
+      audience.onMessage(message)
+    } catch (error) {
+      this.failed(error)
+    }
+  }
+
+  #leave(subscription: LocalSubscription): void {
+    const { audience } = subscription
+    const shared = audience && this.#shared?.get(audience)
+    if (audience === undefined || shared?.delete(subscription) !== true || shared.size > 0) return
+    this.#shared?.delete(audience)
+    if (this.#shared?.size === 0) this.#shared = undefined
+  }
+
+  /** As they are now: they may leave meanwhile. */
+  #all(): readonly LocalSubscription[] {
+    return [...this.#alone, ...[...(this.#shared?.values() ?? [])].flatMap((some) => [...some])]
   }
 
   /** Applies what came while the log was read; what does not fit means that the log has moved on. */
@@ -268,6 +316,6 @@ export class ChannelFeed implements SubscriptionOwner {
     this.#head = { epoch, seq, publishedAtMs }
     if (!this.#logged) return
     this.#context.onEvent({ type: 'reset', channel, reason })
-    for (const subscription of this.#subscriptions) subscription.reset({ channel, epoch, seq, reason })
+    for (const subscription of this.#all()) subscription.reset({ channel, epoch, seq, reason })
   }
 }

@@ -1,5 +1,6 @@
 export { createMemoryBroker, type MemoryBrokerOptions } from './memory-broker.ts'
 export type {
+  Audience,
   Broker,
   BrokerEvent,
   BrokerHealth,

@@ -1,4 +1,4 @@
-import type { ChannelMessage, Position, Reset, Subscriber, Subscription } from './broker.ts'
+import type { Audience, ChannelMessage, Position, Reset, Subscriber, Subscription } from './broker.ts'
 
 /** The channel that a subscription belongs to. */
 export interface SubscriptionOwner {
@@ -7,6 +7,8 @@ export interface SubscriptionOwner {
   readonly maxBuffered: number
   /** The subscriber threw. */
   failed(error: unknown): void
+  /** The subscription may `enter` its audience. */
+  ready(subscription: LocalSubscription): void
   /** The subscription was closed. */
   left(subscription: LocalSubscription): void
 }
@@ -27,12 +29,11 @@ export interface LogRange extends Position {
 /**
  * One subscriber's queue before `start()`, and its filter after.
  *
- *     attached ──────── buffering ──────── start() ── live ──────── close()
- *        │ live messages and resets queue up │ queue in order │ each at once
+ *     attached ──────── buffering ──────── start() ── live ────── enter() ── shared ────── close()
+ *        │ live messages and resets queue up │ queue in order │ each at once │ by the audience
  */
 export class LocalSubscription implements Subscription {
-  // A message touches these three alone: first, so that they lie together. There may be thousands of us on a channel.
-  #state: 'buffering' | 'live' | 'closed' = 'buffering'
+  #state: 'buffering' | 'live' | 'shared' | 'closed' = 'buffering'
   /** Where the log brought this subscriber when the channel had not come so far: what is not behind it is known. */
   #ahead: Position | undefined
   readonly #subscriber: Subscriber
@@ -74,8 +75,10 @@ export class LocalSubscription implements Subscription {
       if (this.#knows(message)) return
       this.#ahead = undefined
     }
-    if (this.#state === 'live') this.#deliver(message)
-    else if (this.#queue !== undefined) {
+    if (this.#state === 'live') {
+      this.#deliver(message)
+      this.#offer()
+    } else if (this.#queue !== undefined) {
       if (this.#queue.length < this.#owner.maxBuffered) this.#queue.push(message)
       else
         this.#goOnFrom({ channel: this.channel, epoch: message.epoch, seq: message.seq, reason: 'overflow' })
@@ -122,10 +125,24 @@ export class LocalSubscription implements Subscription {
     }
     this.#state = 'live'
     this.#queue = undefined
+    this.#offer()
+  }
+
+  get audience(): Audience | undefined {
+    return this.#subscriber.audience
+  }
+
+  /** Messages come by the audience from now on. False: it is too early, or too late. */
+  enter(): boolean {
+    if (this.#state !== 'live' || this.#ahead !== undefined) return false
+    this.#state = 'shared'
+    this.#subscriber.onEnter?.()
+    return true
   }
 
   close(): void {
     if (this.#state === 'closed') return
+    if (this.#state === 'shared') this.#subscriber.onLeave?.()
     this.#state = 'closed'
     this.#queue = undefined
     this.#owner.left(this)
@@ -142,11 +159,15 @@ export class LocalSubscription implements Subscription {
 
   #goOnFrom(reset: Reset): void {
     this.#ahead = undefined
-    if (this.#state === 'live') this.#deliver(reset)
+    if (this.#state === 'live' || this.#state === 'shared') this.#deliver(reset)
     else if (this.#queue !== undefined) {
       this.#queue = [reset]
       this.#reset = reset
     }
+  }
+
+  #offer(): void {
+    if (this.#ahead === undefined && this.audience !== undefined) this.#owner.ready(this)
   }
 
   #deliver(item: ChannelMessage | Reset): void {

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ChannelClasses } from '../src/channel-class.ts'
 import { ChannelHub } from '../src/channel-hub.ts'
-import type { BrokerEvent, ChannelMessage, Position, Subscription } from '../src/broker.ts'
+import type { Audience, BrokerEvent, ChannelMessage, Position, Subscription } from '../src/broker.ts'
 import { MemoryLog } from '../src/memory-log.ts'
 import { expectGapless } from './invariants.ts'
 import { Recorder } from './recorder.ts'
@@ -12,7 +12,12 @@ const classes = new ChannelClasses([{ prefix: '', kind: 'event', historySize: 5,
 
 type Step =
   | { readonly do: 'publish'; readonly arrives: 'once' | 'twice' | 'never' }
-  | { readonly do: 'join'; readonly back: number | undefined; readonly starts: boolean }
+  | {
+      readonly do: 'join'
+      readonly back: number | undefined
+      readonly starts: boolean
+      readonly shares: boolean
+    }
   | { readonly do: 'start' | 'close'; readonly which: number }
   | { readonly do: 'sync' | 'rotate' }
 
@@ -29,6 +34,7 @@ function steps(honest: boolean): fc.Arbitrary<Step[]> {
         do: fc.constant('join'),
         back: fc.option(fc.nat(8), { nil: undefined }),
         starts: fc.boolean(),
+        shares: fc.boolean(),
       }),
     },
     { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('start', 'close'), which: fc.nat(20) }) },
@@ -46,12 +52,39 @@ interface Joined {
   readonly subscription: Subscription
 }
 
+/** Gets live messages by an audience of all that share. */
+class Sharing extends Recorder {
+  readonly audience: Audience
+  readonly #members: Set<Recorder>
+
+  constructor(audience: Audience, members: Set<Recorder>) {
+    super()
+    this.audience = audience
+    this.#members = members
+  }
+
+  onEnter(): void {
+    expect(this.#members.has(this)).toBe(false)
+    this.#members.add(this)
+  }
+
+  onLeave(): void {
+    expect(this.#members.delete(this)).toBe(true)
+  }
+}
+
 /** A hub on the real log, with an upstream that loses, doubles and reorders, and reads that take their time. */
 async function run(steps: readonly Step[], scheduler: fc.Scheduler, honest: boolean): Promise<void> {
   const log = new MemoryLog({ classes, idempotencyTtlMs: 1000, idleTtlMs: 1e9, now: () => 1000 })
   const truth = new Map<string, string>()
   const positions: Position[] = []
   const joined: Joined[] = []
+  const sharing = new Set<Recorder>()
+  const audience: Audience = {
+    onMessage(message) {
+      for (const recorder of sharing) recorder.onMessage(message)
+    },
+  }
   const hub = new ChannelHub({
     classes,
     pageSize: 2,
@@ -86,8 +119,8 @@ async function run(steps: readonly Step[], scheduler: fc.Scheduler, honest: bool
     for (let times = { once: 1, twice: 2, never: 0 }[arrives]; times > 0; times--) void arrive(added)
   }
 
-  async function join(back: number | undefined, starts: boolean): Promise<void> {
-    const recorder = new Recorder()
+  async function join({ back, starts, shares }: Step & { readonly do: 'join' }): Promise<void> {
+    const recorder = shares ? new Sharing(audience, sharing) : new Recorder()
     const since = back === undefined ? undefined : positions.at(-1 - back)
     const subscription = await hub.subscribe(channel, recorder, since === undefined ? {} : { since })
     joined.push({ recorder, since, subscription })
@@ -100,7 +133,7 @@ async function run(steps: readonly Step[], scheduler: fc.Scheduler, honest: bool
         publish(each.arrives)
         break
       case 'join':
-        void join(each.back, each.starts)
+        void join(each)
         break
       case 'start':
         joined.at(each.which)?.subscription.start()
@@ -140,6 +173,7 @@ async function run(steps: readonly Step[], scheduler: fc.Scheduler, honest: bool
   // All but those that were closed on the way have arrived at the head.
   expect(whole).toBeGreaterThanOrEqual(open)
   hub.close()
+  expect(sharing.size).toBe(0)
 }
 
 test.each([true, false])(
@@ -203,4 +237,45 @@ test('a message that comes twice is dropped, and said to be a duplicate', async 
     { type: 'joined', channel },
     { type: 'duplicate', channel },
   ])
+})
+
+test('who starts or leaves while a message is delivered gets it once, or not at all', async () => {
+  const log = new MemoryLog({ classes, idempotencyTtlMs: 1000, idleTtlMs: 1e9, now: () => 1000 })
+  const hub = new ChannelHub({ classes, log, upstream: { subscribe: async () => {}, unsubscribe: () => {} } })
+  const sharing = new Set<Recorder>()
+  let calls = 0
+  const audience: Audience = {
+    onMessage(message) {
+      calls++
+      for (const recorder of sharing) recorder.onMessage(message)
+    },
+  }
+  const recorders = Array.from({ length: 4 }, () => new Sharing(audience, sharing))
+  const [first, second, third, fourth] = await Promise.all(
+    recorders.map(async (recorder) => hub.subscribe(channel, recorder)),
+  )
+  first?.start()
+  fourth?.start()
+  const meddler = new Recorder()
+  meddler.onMessage = (message) => {
+    if (message.seq !== 2) return
+    second?.start()
+    third?.start()
+    fourth?.close()
+  }
+  ;(await hub.subscribe(channel, meddler)).start()
+  for (let at = 0; at < 3; at++) {
+    const added = log.append(channel, Buffer.from(String(at)), {})
+    if ('data' in added) hub.receive(added)
+  }
+  expect(recorders.map(({ texts }) => texts)).toEqual([
+    ['0', '1', '2'],
+    ['0', '1', '2'],
+    ['0', '1', '2'],
+    ['0', '1'],
+  ])
+  expect(calls).toBe(3)
+  expect(hub.subscriptions).toBe(4)
+  hub.close()
+  expect(sharing.size).toBe(0)
 })

@@ -1,10 +1,10 @@
 /**
- * What became of the frames that went out to clients. A fan-out to thousands costs one increment per receiver and is
+ * What became of the frames that went out to clients. A fan-out to thousands is counted at once and
  * recorded once, when its last frame is with its socket:
  *
  *   message off the log ── first receiver ▶ begin ── … ── last receiver ── writes of the turn ▶ record, end of the span
  */
-import { afterWrites, type Frame, type SendResult } from '@gw/connections'
+import { afterWrites, type Frame, type SendResult, sendResults } from '@gw/connections'
 import type { Metrics } from '@gw/observability/metrics'
 import { extractTraceparent, startSpan } from '@gw/observability/tracing'
 import { serverSchemas } from '@gw/protocol/schemas'
@@ -12,12 +12,12 @@ import type { ChannelMessage } from '@gw/pubsub'
 import { type Span, TraceFlags } from '@opentelemetry/api'
 import { kindLabel } from './labels.ts'
 
-/** Called for every frame to every socket: keep it cheap. */
+/** Called for every frame, for so many sockets at once. */
 export interface FanOutObserver {
-  /** A channel's message went to one socket. */
-  readonly onSent: (message: ChannelMessage, result: SendResult) => void
-  /** Any other frame, to one socket or to many. */
-  readonly onSentFrame: (frame: Frame, result: SendResult) => void
+  /** A channel's message went out. */
+  readonly onSent: (message: ChannelMessage, result: SendResult, count: number) => void
+  /** Any other frame. */
+  readonly onSentFrame: (frame: Frame, result: SendResult, count?: number) => void
   /** What is sent between true and false was missed by one socket, or waited for it: not a fan-out. */
   readonly onReplay: (isReplay: boolean) => void
 }
@@ -33,7 +33,6 @@ interface Current {
 }
 
 const types: ReadonlySet<string> = new Set(Object.keys(serverSchemas))
-const results = ['sent', 'queued', 'conflated', 'dropped', 'closed'] as const
 const noCounts = (): Counts => ({ sent: 0, queued: 0, conflated: 0, dropped: 0, closed: 0 })
 
 /** The `type` of a message, read off its first bytes: publishers put it first, and nothing is parsed for a label. */
@@ -94,7 +93,7 @@ export function createFanOutObserver(metrics: Metrics): FanOutObserver {
   }
 
   function countSent(type: string, counts: Counts): void {
-    for (const result of results)
+    for (const result of sendResults)
       if (counts[result] > 0) metrics.wsMessagesSent.inc({ type, result }, counts[result])
   }
 
@@ -109,7 +108,7 @@ export function createFanOutObserver(metrics: Metrics): FanOutObserver {
     for (const { message, counts, startedAtMs, delivery, ...one } of written.splice(0)) {
       countSent(typeOf(message.data), counts)
       if (one.isReplay) continue
-      const receivers = results.reduce((sum, result) => sum + counts[result], 0)
+      const receivers = sendResults.reduce((sum, result) => sum + counts[result], 0)
       const kind = kindLabel(message.channel)
       metrics.fanoutConnections.observe({ kind }, receivers)
       metrics.fanoutDuration.observe({ kind }, (endedAtMs - startedAtMs) / 1000)
@@ -121,13 +120,13 @@ export function createFanOutObserver(metrics: Metrics): FanOutObserver {
   }
 
   return {
-    onSent(message, result) {
+    onSent(message, result, count) {
       const one = current?.message === message && current.isReplay === isReplay ? current : begin(message)
-      one.counts[result]++
+      one.counts[result] += count
     },
-    onSentFrame(frame, result) {
+    onSentFrame(frame, result, count = 1) {
       const counts = frames.get(frame) ?? noCounts()
-      counts[result]++
+      counts[result] += count
       frames.set(frame, counts)
       schedule()
     },

@@ -1,7 +1,8 @@
 /**
  * Joins sockets to channels: one broker subscription per socket and channel, one frame per message for all of them.
  *
- *   broker ── message ──▶ accepts? ──▶ frame (built once) ──▶ connection.send
+ *   broker ── message ──▶ frame (built once) ─┬─▶ audience: all sockets that take everything
+ *                                             └─▶ accepts? ──▶ connection.send, for each of the others
  */
 import type { Connection, Subscriptions } from '@gw/connections'
 import {
@@ -12,7 +13,12 @@ import {
   type Subscription,
 } from '@gw/pubsub'
 import { GatewayError } from '../errors.ts'
-import { type FanOutHooks, SocketSubscriber } from './socket-subscriber.ts'
+import {
+  type ChannelTraits,
+  type FanOutHooks,
+  SocketAudience,
+  SocketSubscriber,
+} from './socket-subscriber.ts'
 
 /** A socket has all the subscriptions that it may have. */
 export class SubscriptionCapError extends Error {
@@ -82,20 +88,30 @@ export interface ChannelsOptions extends FanOutHooks {
 export function createChannels({ broker, subscriptions, kindOf, ...hooks }: ChannelsOptions): Channels {
   const joined = new Map<string, Map<string, Subscription>>()
 
-  function subscriberFor(connection: Connection, channel: string, options: JoinOptions): SocketSubscriber {
+  // Of the sockets of a channel that take every message. From its second socket on: a user's own channel mostly has one.
+  const audiences = new Map<string, SocketAudience>()
+
+  function audienceOf(channel: string, traits: ChannelTraits): SocketAudience {
+    const audience = audiences.get(channel) ?? new SocketAudience(traits)
+    audiences.set(channel, audience)
+    return audience
+  }
+
+  function subscriberFor(
+    connection: Connection,
+    channel: string,
+    { accepts, acceptsLive = true, hasPosition = true, onReset }: JoinOptions,
+  ): SocketSubscriber {
     const kind = kindOf(channel)
-    const { accepts, acceptsLive = true, hasPosition = true, onReset } = options
     const sendOptions = kind === 'state' ? { kind, key: channel } : plain[kind]
-    return new SocketSubscriber({
-      connection,
-      channel,
-      sendOptions,
-      hooks,
-      accepts,
-      acceptsLive,
-      hasPosition,
-      onReset,
-    })
+    const traits = { sendOptions, hasPosition, hooks }
+    const isAlone = (accepts !== undefined && acceptsLive) || subscriptions.subscriberCount(channel) < 2
+    const audience = isAlone ? undefined : audienceOf(channel, traits)
+    return new SocketSubscriber({ connection, channel, traits, audience, accepts, acceptsLive, onReset })
+  }
+
+  function left(channel: string): void {
+    if (subscriptions.subscriberCount(channel) === 0) audiences.delete(channel)
   }
 
   function forget(connectionId: string, channel: string): Subscription | undefined {
@@ -119,6 +135,7 @@ export function createChannels({ broker, subscriptions, kindOf, ...hooks }: Chan
         })
       } catch (error) {
         if (isNew) subscriptions.unsubscribe(connection.id, channel)
+        left(channel)
         const isInvalid = error instanceof Error && 'code' in error && error.code === 'invalid'
         if (isInvalid) throw new GatewayError('invalid_request', undefined, { cause: error })
         throw new GatewayError('unavailable', undefined, { cause: error, retryAfterMs: 1000 })
@@ -148,6 +165,7 @@ export function createChannels({ broker, subscriptions, kindOf, ...hooks }: Chan
     leave(connectionId, channel) {
       const was = subscriptions.unsubscribe(connectionId, channel)
       forget(connectionId, channel)?.close()
+      left(channel)
       return was
     },
 
@@ -155,6 +173,7 @@ export function createChannels({ broker, subscriptions, kindOf, ...hooks }: Chan
       const channels = subscriptions.unsubscribeAll(connectionId)
       for (const subscription of joined.get(connectionId)?.values() ?? []) subscription.close()
       joined.delete(connectionId)
+      channels.forEach(left)
       return channels
     },
 
