@@ -50,6 +50,6 @@ export function addField(
 /** Writes the head of a backend's answer, without what belongs to its connection. Its fields win over ours. */
 export function relayHead(response: Response, statusCode: number, theirs: IncomingHttpHeaders): void {
   const head = responseFields(theirs)
-  for (const [name, value] of response.fields ?? []) if (!(name in theirs)) head.push(name, value)
+  for (const [name, value] of response.fields ?? []) if (!Object.hasOwn(theirs, name)) head.push(name, value)
   ServerResponse.prototype.writeHead.call(response, statusCode, head)
 }

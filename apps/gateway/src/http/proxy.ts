@@ -42,6 +42,9 @@ export interface ProxyOptions {
 
 const prefix = 'Proxy error'
 
+/** Of an answer, for its client. Four reads of a socket: to stop and go on after each would cost more than it saves. */
+const mostWaitingBytes = 262_144
+
 function failureOf(error: unknown): GatewayError {
   if (error instanceof GatewayError) return error
   const code = error instanceof Error && 'code' in error ? error.code : undefined
@@ -81,7 +84,8 @@ function relay({ request, response, ...exchange }: Exchange, options: ProxyOptio
   /** Why the upstream call is to end before it is over. An Error costs its stack: none is made for what goes well. */
   let ended: Error | undefined
   let answering = false
-  const timer = setTimeout(() => end(lateness()), exchange.deadlineAtMs - performance.now())
+  const startedAt = performance.now()
+  const timer = setTimeout(() => end(lateness()), exchange.deadlineAtMs - startedAt)
 
   function lateness(): GatewayError {
     if (exchange.hasBody && !request.complete) return cutShort('client_too_slow')
@@ -114,7 +118,6 @@ function relay({ request, response, ...exchange }: Exchange, options: ProxyOptio
     upstream?.abort(ended)
   }
 
-  const startedAt = performance.now()
   response.once('close', onClose)
   if (exchange.hasBody && request.headers['content-length'] === undefined) {
     let received = 0
@@ -143,7 +146,7 @@ function relay({ request, response, ...exchange }: Exchange, options: ProxyOptio
         relayHead(response, statusCode, headers)
       },
       onResponseData(controller, chunk) {
-        if (response.write(chunk)) return
+        if (response.write(chunk) || response.writableLength < mostWaitingBytes) return
         controller.pause()
         response.once('drain', () => controller.resume())
       },
