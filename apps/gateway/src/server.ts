@@ -545,6 +545,8 @@ export function createGateway(options: GatewayOptions): Gateway {
     const deadline = Date.now() + config.SHUTDOWN_TIMEOUT_MS
     const left = (share: number): number => Math.max(100, (deadline - Date.now()) * share)
     state = 'stopping'
+    // In a worker Node does not bear a server that is closed before it listens.
+    await starting?.catch(() => {})
     const served = new Promise((resolve) => server.close(resolve))
     await sockets.drain(left(0.4))
     sockets.close()
@@ -571,19 +573,25 @@ export function createGateway(options: GatewayOptions): Gateway {
     await metricsServer.close()
   }
 
+  async function listenAll(): Promise<GatewayPorts> {
+    const internalPort = await publisherServer.listen()
+    const metricsPort = options.hasMetricsPort ? await metricsServer.listen() : undefined
+    const adminPort = await admin?.listen()
+    return {
+      port: await listen(),
+      internalPort,
+      ...(metricsPort !== undefined && { metricsPort }),
+      ...(adminPort !== undefined && { adminPort }),
+    }
+  }
+
+  let starting: Promise<GatewayPorts> | undefined
   let stopped: Promise<void> | undefined
   return {
-    async start() {
+    start() {
       mutes.start()
-      const internalPort = await publisherServer.listen()
-      const metricsPort = options.hasMetricsPort ? await metricsServer.listen() : undefined
-      const adminPort = await admin?.listen()
-      return {
-        port: await listen(),
-        internalPort,
-        ...(metricsPort !== undefined && { metricsPort }),
-        ...(adminPort !== undefined && { adminPort }),
-      }
+      starting = listenAll()
+      return starting
     },
     async snapshot() {
       metrics.ready.set(observeNow() ? 1 : 0)
