@@ -8,7 +8,6 @@ import type { Connection } from '@gw/connections'
 import {
   addressKey,
   createRateLimiter,
-  type Decision,
   MemoryRateLimitStore,
   type Policy,
   type RateLimitEvent,
@@ -109,25 +108,6 @@ function socketKeys(type: ClientRequest['type'], session: ClientSession) {
   ]
 }
 
-/** What a limiter would say of an address without failed logins. */
-const clean: Decision = {
-  allowed: true,
-  source: 'memory',
-  retryAfterMs: 0,
-  results: [
-    {
-      policy: 'failed_logins',
-      key: '',
-      allowed: true,
-      limit: failedLoginsPerMinute,
-      remaining: failedLoginsPerMinute,
-      retryAfterMs: 0,
-      resetMs: 0,
-      moreAfterMs: 0,
-    },
-  ],
-}
-
 export function createLimits({ config, redis, addressOf, liveInstances, onEvent }: LimitsOptions): Limits {
   const memory = new MemoryRateLimitStore()
   const store = redis
@@ -149,9 +129,8 @@ export function createLimits({ config, redis, addressOf, liveInstances, onEvent 
     onStoreError: 'allow',
     onEvent,
   })
-  /** Whoever isn't in here needs no look at its counter. */
+  /** Nothing is counted for whoever isn't in here: the limiter need not be asked. */
   const failedAddresses = new LRUCache<string, true>({ max: maxFailedAddresses })
-  const neverFailed: RateLimitEvent = { type: 'decision', mode: 'check', decision: clean, latencyMs: 0 }
   const failedLogins = (address: string) => [{ policy: 'failed_logins', key: addressKey(address) }]
   /** Until when, for who may not wait for an answer: the admission of sockets. */
   const blockedUntilMs = new LRUCache<string, number>({ max: 10_000 })
@@ -182,10 +161,7 @@ export function createLimits({ config, redis, addressOf, liveInstances, onEvent 
   return {
     beforeAuth(request, response, next) {
       const address = addressOf(request)
-      if (!failedAddresses.has(address)) {
-        onEvent(neverFailed)
-        return next()
-      }
+      if (!failedAddresses.has(address)) return next()
       logins.check(failedLogins(address)).then(({ allowed, retryAfterMs }) => {
         if (allowed) next()
         else next(new GatewayError('rate_limited', 'Too many failed logins from this IP', { retryAfterMs }))
