@@ -4,14 +4,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { spawn } from 'node:child_process'
 import { setTimeout as pause } from 'node:timers/promises'
-import { freePort, startRedis, type TestRedis } from '@gw/testing'
+import { freePort, startOtlpSink, startRedis, type TestRedis } from '@gw/testing'
 import { type Platform, startGateway, startPlatform, tokenOf } from '../chaos/gateway-process.ts'
 import { startProcess } from '../lib/dev-process.ts'
 import { isObject } from '../lib/workspace.ts'
 import { compile } from './native.ts'
 
-/** `rawcast` is a bare epoll loop in C: what the kernel allows. `handle`: what Node allows. */
-export type ContestantName = 'gateway' | 'rawcast' | 'handle' | 'ws' | 'socket.io'
+/**
+ * `rawcast` is a bare epoll loop in C: what the kernel allows. `handle`: what Node allows. `observed` is the gateway with
+ * traces as by default, and a publisher whose messages are traced.
+ */
+export type ContestantName = 'gateway' | 'observed' | 'rawcast' | 'handle' | 'ws' | 'socket.io'
 
 /** One running server. */
 export interface Contestant {
@@ -78,14 +81,23 @@ const capacity = {
   WS_ACCEPTS_PER_SECOND_PER_ADDRESS: '20000',
 }
 
-async function startRealGateway({ redis, platform }: Ground): Promise<Contestant> {
-  const gateway = await startGateway({ ...platform.env, ...capacity, REDIS_URL: redis.url })
+async function startRealGateway(
+  { redis, platform }: Ground,
+  name: 'gateway' | 'observed',
+): Promise<Contestant> {
+  const sink = name === 'observed' ? await startOtlpSink() : undefined
+  const gateway = await startGateway({
+    ...platform.env,
+    ...capacity,
+    REDIS_URL: redis.url,
+    ...(sink && { OTEL_SDK_DISABLED: 'false', OTEL_EXPORTER_OTLP_ENDPOINT: sink.endpoint }),
+  })
   const subscribe = (tableId: string): readonly string[] => [
     `send {"type":"SubscribeChat","tableId":"${tableId}"}`,
     `expect "type":"ChatSubscribed","tableId":"${tableId.slice(0, tableId.indexOf('{'))}`,
   ]
   return {
-    name: 'gateway',
+    name,
     pid: gateway.pid,
     url: () => gateway.wsUrl,
     // The lobby comes by itself: three subscriptions.
@@ -96,8 +108,11 @@ async function startRealGateway({ redis, platform }: Ground): Promise<Contestant
       ...subscribe(`room-{i%${rooms}}`),
     ],
     hasTokens: true,
-    publishTo: `broker:${redis.url}`,
-    stop: () => gateway.end('SIGTERM'),
+    publishTo: `${sink ? 'traced' : 'broker'}:${redis.url}`,
+    async stop() {
+      await gateway.end('SIGTERM')
+      await sink?.[Symbol.asyncDispose]()
+    },
   }
 }
 
@@ -188,7 +203,8 @@ export async function startContestant(
 ): Promise<Contestant> {
   switch (name) {
     case 'gateway':
-      return startRealGateway(ground)
+    case 'observed':
+      return startRealGateway(ground, name)
     case 'rawcast':
       return startRawcast()
     case 'ws':

@@ -4,7 +4,9 @@
  *
  *   FAN_OUT_TO  line:PORT      `<room> <payload>` lines    bare:PORT    payload lines
  *               plain:URL      PUBLISH to the room          broker:URL   a backend that uses `@gw/pubsub`
+ *               traced:URL     the same, each message in a trace of its own, of which a tenth is sampled
  */
+import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { createRedisBroker } from '@gw/pubsub/redis'
@@ -15,6 +17,10 @@ const [, kind = '', where = ''] = /^(\w+):(.*)$/.exec(env('FAN_OUT_TO')) ?? []
 const rate = Number(env('FAN_OUT_RATE'))
 const rooms = Number(env('FAN_OUT_ROOMS'))
 const bytes = Number(env('FAN_OUT_BYTES'))
+
+function newTraceparent(): string {
+  return `00-${randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-0${Math.random() < 0.1 ? 1 : 0}`
+}
 
 function createSend(): (room: string, payload: string) => void {
   switch (kind) {
@@ -29,16 +35,19 @@ function createSend(): (room: string, payload: string) => void {
       const client = new Redis(where)
       return (room, payload) => void client.publish(room, payload)
     }
-    case 'broker': {
+    case 'broker':
+    case 'traced': {
       const broker = createRedisBroker({
         client: new Redis(where),
         // As the gateway keeps chats.
         classes: [{ prefix: 'chat:', kind: 'event', historySize: 500, historyMaxAgeMs: 3_600_000 }],
       })
       return (room, payload) =>
-        void broker.publish(`chat:${room}`, payload).catch((error: unknown) => {
-          console.error(error)
-        })
+        void broker
+          .publish(`chat:${room}`, payload, kind === 'traced' ? { traceparent: newTraceparent() } : {})
+          .catch((error: unknown) => {
+            console.error(error)
+          })
     }
     default:
       throw new Error(`FAN_OUT_TO has an unknown kind: ${kind}`)

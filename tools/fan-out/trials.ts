@@ -29,6 +29,15 @@ export const trials: readonly Trial[] = [
     rate: 400,
     idleSeconds: 0,
   },
+  {
+    name: 'observed',
+    about: 'one message at a time to 1,000 receivers, with traces and without',
+    contestants: ['gateway', 'observed'],
+    receivers: 1000,
+    rooms: 1,
+    rate: 50,
+    idleSeconds: 0,
+  },
   ...[10, 100, 1000, 10_000].map((receivers): Trial => ({
     name: `flat-${receivers}`,
     about: `one message at a time to ${receivers} receivers`,
