@@ -72,6 +72,15 @@ async function form(nodes: readonly Node[], masters: number): Promise<void> {
   }
 }
 
+async function startNode(args: readonly string[]): Promise<Node> {
+  const start = async (): Promise<Node> => {
+    const busPort = await freePort()
+    return { redis: await startRedis({ args: [...args, '--cluster-port', String(busPort)] }), busPort }
+  }
+  // Another node may have taken the bus port meanwhile, as another process may take any: then the next one.
+  return start().catch(start)
+}
+
 /** Starts the nodes and waits until all agree on all slots: 2 to 4 s. */
 export async function startRedisCluster(options: TestRedisClusterOptions = {}): Promise<TestRedisCluster> {
   const { masters = 3, replicas = 0, nodeTimeoutMs = 2000 } = options
@@ -79,11 +88,7 @@ export async function startRedisCluster(options: TestRedisClusterOptions = {}): 
   // Otherwise a replica waits 5 s for its first sync, and one that was long without its master may not replace it.
   const replica = ['--repl-diskless-sync-delay', '0', '--cluster-replica-validity-factor', '0']
   const started = await Promise.all(
-    Array.from({ length: masters + replicas }, async (): Promise<Node> => {
-      const busPort = await freePort()
-      const redis = await startRedis({ args: [...cluster, ...replica, '--cluster-port', String(busPort)] })
-      return { redis, busPort }
-    }),
+    Array.from({ length: masters + replicas }, async () => startNode([...cluster, ...replica])),
   )
   const nodes = started.map(({ redis }) => redis)
   const stop = (): void => {
