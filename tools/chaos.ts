@@ -8,6 +8,7 @@ import { type Fleet, startFleet } from './chaos/fleet.ts'
 import { gatewayScenarios, runOnFleet } from './chaos/gateway-scenarios.ts'
 import { createReport } from './chaos/report.ts'
 import { failuresOf, type Outcome, type Scenario, type ScenarioOptions } from './chaos/scenario.ts'
+import { sumOf } from './chaos/verdict.ts'
 
 const shortMs = 2000
 const longMs = 30_000
@@ -21,6 +22,12 @@ const { values } = parseArgs({
     seconds: { type: 'string' },
   },
 })
+
+/** What a scenario found that broke, e.g. since a server did not start: the others are played all the same. */
+function broken(error: unknown): Outcome {
+  const why = error instanceof Error ? error.message : String(error)
+  return { ...sumOf([]), published: 0, problems: [`could not be played: ${why}`] }
+}
 
 async function main(): Promise<number> {
   const seed = Number(values.seed ?? (values.ci ? 1 : Date.now() % 1_000_000))
@@ -44,20 +51,27 @@ async function main(): Promise<number> {
   const play = async (
     scenario: Scenario,
     run: (options: ScenarioOptions) => Promise<Outcome>,
-  ): Promise<void> => {
+  ): Promise<{ readonly isBroken: boolean }> => {
     const line = report.begin(scenario)
-    const outcome = await run({ seed, durationMs, say: line.say })
+    let isBroken = false
+    const outcome = await run({ seed, durationMs, say: line.say }).catch((error: unknown) => {
+      isBroken = true
+      return broken(error)
+    })
     line.end(outcome, failuresOf(outcome, scenario))
+    return { isBroken }
   }
   let fleet: Fleet | undefined
-  try {
-    for (const scenario of onFleet) {
-      const whole = (fleet ??= await startFleet())
-      await play(scenario, async (options) => runOnFleet(scenario, whole, options))
-    }
-  } finally {
+  for (const scenario of onFleet) {
+    const { isBroken } = await play(scenario, async (options) => {
+      fleet ??= await startFleet()
+      return runOnFleet(scenario, fleet, options)
+    })
+    if (!isBroken) continue
     await fleet?.stop()
+    fleet = undefined
   }
+  await fleet?.stop()
   for (const scenario of onCluster) await play(scenario, async (options) => runOnCluster(scenario, options))
   return report.close()
 }

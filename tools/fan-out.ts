@@ -8,18 +8,21 @@ import { createReport } from './fan-out/report.ts'
 import { measure, type Trial } from './fan-out/trial.ts'
 import { trials } from './fan-out/trials.ts'
 
-const { values } = parseArgs({
-  options: {
-    trial: { type: 'string' },
-    server: { type: 'string' },
-    rounds: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '4' },
-  },
-})
-
-const isWanted = (name: string): boolean => values.server === undefined || name === values.server
+function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      trial: { type: 'string' },
+      server: { type: 'string' },
+      rounds: { type: 'string', default: '3' },
+      seconds: { type: 'string', default: '4' },
+    },
+  })
+  return values
+}
 
 async function main(): Promise<number> {
+  const values = readArguments()
+  const isWanted = (name: string): boolean => values.server === undefined || name === values.server
   const [rounds, seconds] = [Number(values.rounds), Number(values.seconds)]
   const chosen = trials
     .filter(({ name }) => values.trial === undefined || name === values.trial)

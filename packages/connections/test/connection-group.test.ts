@@ -151,7 +151,7 @@ it('whatever happens between: every member gets every frame once, in order, and 
       let own = 0
       for (const each of steps) {
         const one = 'who' in each ? places[each.who] : undefined
-        if (each.do === 'turn') await new Promise((resolve) => setTimeout(resolve, 6))
+        if (each.do === 'turn') await endOfTurn()
         if (each.do === 'send') {
           for (const member of places) if (member.member !== undefined) expectNext(member, each.text)
           group.send(encodeFrame(each.text))

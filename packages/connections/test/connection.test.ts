@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import {
-  afterWrites,
   type Connection,
   type ConnectionClose,
   type ConnectionEvent,
@@ -42,9 +41,7 @@ it('counts the bytes of both ways, and says when a turn is written', async () =>
   connection.send(wide('a'))
   connection.send(wide('b'))
   expect([connection.receivedBytes, connection.sentBytes]).toEqual([4, 0])
-  await new Promise<void>((resolve) => {
-    afterWrites(resolve)
-  })
+  await endOfTurn()
   expect([connection.receivedBytes, connection.sentBytes]).toEqual([4, 40])
 })
 

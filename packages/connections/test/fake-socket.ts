@@ -1,4 +1,4 @@
-import type { DirectWay, SocketEvents, SocketLike } from '@gw/connections'
+import { afterWrites, type DirectWay, type SocketEvents, type SocketLike } from '@gw/connections'
 
 /** A socket without a network, as much of one as a connection sees. Bytes wait until the test drains them. */
 export class FakeSocket implements SocketLike {
@@ -95,6 +95,6 @@ function writeDirect(handle: object, bytes: Buffer): boolean {
 }
 
 /** Resolves behind everything that is due in this turn. */
-export async function endOfTurn(): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, 6))
+export function endOfTurn(): Promise<void> {
+  return new Promise(afterWrites)
 }
