@@ -2,7 +2,8 @@ import type { RequestHandler } from 'express'
 
 /**
  * The handlers as one, each going on to the next by `next()`. Express asks of each layer again whether path and method
- * are its own; what every request passes is not worth that question.
+ * are its own; what every request passes is not worth that question. What one throws or rejects with goes to the error
+ * handlers, as there.
  */
 export function inTurn(...handlers: readonly RequestHandler[]): RequestHandler {
   return (request, response, done) => {
@@ -11,11 +12,15 @@ export function inTurn(...handlers: readonly RequestHandler[]): RequestHandler {
       const handler = handlers[at++]
       if (error !== undefined || handler === undefined) return done(error)
       try {
-        void handler(request, response, next)
+        reportRejection(handler(request, response, next), done)
       } catch (thrown) {
         done(thrown)
       }
     }
     next()
   }
+}
+
+function reportRejection(result: unknown, report: (error: unknown) => void): void {
+  if (result instanceof Promise) result.catch(report)
 }
