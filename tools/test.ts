@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { findChromium } from '@gw/testing/browser'
+import { prepareAddon } from './lib/native-addon.ts'
 import { run } from './lib/run.ts'
 import { prepareRedis } from './lib/test-redis.ts'
 import { countReport, noReport, type TestCounts } from './lib/test-report.ts'
@@ -56,6 +57,7 @@ async function main(): Promise<number> {
     console.error(error instanceof Error ? error.message : String(error))
     return 1
   }
+  console.log(`Native addon: ${await prepareAddon((line) => console.log(line))}`)
   const args = process.argv.slice(2)
   if (!args.some((arg) => arg.startsWith('--filter') || arg.startsWith('-F'))) await prepareChromium()
   const limit = args.some((arg) => arg.startsWith('--concurrency')) ? [] : [`--concurrency=${concurrency}`]

@@ -280,6 +280,9 @@ const schema = z.object({
     'A page of the HTTP API at `/docs`; `npm start` has it on. `/openapi.json` is always there.',
   ),
   VAPID_PUBLIC_KEY: z.string().min(1).optional().describe('Web push public key handed to browsers.'),
+  NATIVE_SEND: flag(true).describe(
+    'Write a message to many sockets in one call, where the addon is built (`packages/send-all`).',
+  ),
   LOG_LEVEL: z
     .enum(['error', 'warn', 'info', 'debug'])
     .default('info')

@@ -1,9 +1,11 @@
 /** One instance in this process, alone or as a worker: start, signals, exit code. */
 import cluster from 'node:cluster'
 import { randomUUID } from 'node:crypto'
+import { useSendAll } from '@gw/connections'
 import { createLogger } from '@gw/observability/logger'
 import { createMetrics } from '@gw/observability/metrics'
 import { startTracing } from '@gw/observability/tracing'
+import { missingBecause, sendAll } from '@gw/send-all'
 import type { Config } from './config.ts'
 import { tracingOptionsOf } from './observe/tracing-options.ts'
 import { createGateway } from './server.ts'
@@ -26,6 +28,8 @@ export async function runGateway(config: Config): Promise<void> {
     onDrop: ({ reason, count }) => metrics.spansDropped.inc({ reason }, count),
   })
   metrics.buildInfo.set({ version: serviceVersion, node: process.version }, 1)
+  // One for the process, as its event loop is.
+  if (config.NATIVE_SEND) useSendAll(sendAll)
   const gateway = createGateway({
     config,
     instanceId,
@@ -72,6 +76,7 @@ export async function runGateway(config: Config): Promise<void> {
   const ports = await gateway.start()
   parent?.started(ports)
   const store = config.REDIS_URL === undefined ? 'memory' : 'redis'
-  if (parent) logger.info('worker_started', { ...ports, store, node: process.version })
-  else logger.info('started', { ...ports, store, node: process.version })
+  const nativeSend = config.NATIVE_SEND ? (missingBecause ?? 'on') : 'off'
+  const started = { ...ports, store, node: process.version, nativeSend }
+  logger.info(parent ? 'worker_started' : 'started', started)
 }

@@ -72,3 +72,11 @@ test('the token may come with the handshake: header or subprotocol; by query onl
   await allowed.close()
   expect(open.process.output()).not.toContain(token)
 })
+
+test.each([
+  [{}, 'on'],
+  [{ NATIVE_SEND: 'false' }, 'off'],
+])('says which way messages are written: %o', async (env, nativeSend) => {
+  await using gateway = await startGateway(env)
+  expect(await gateway.process.line('started')).toMatchObject({ nativeSend })
+})

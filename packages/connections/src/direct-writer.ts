@@ -16,7 +16,15 @@ interface WriteRequest {
 
 interface Handle {
   writeBuffer(request: WriteRequest, bytes: Buffer): number
+  /** -1 when it is closed. */
+  readonly fd: number
+  close(callback?: () => void): void
+  /** Closes with a RST. */
+  reset(callback?: (status: number) => void): number
+  [ended]?: () => void
 }
+
+const ended: unique symbol = Symbol('ended')
 
 interface StreamBinding {
   readonly WriteWrap: new () => WriteRequest
@@ -35,12 +43,19 @@ export interface DirectWriter extends DirectWay {
   readonly pendingBytes: number
 }
 
-/** Undefined for anything but a plain TCP socket of a Node that works as we know it. `onDrain` as `SocketEvents.onDrain`. */
-export function createDirectWriter(stream: Duplex, onDrain: () => void): DirectWriter | undefined {
+/** As `SocketEvents` has them. */
+export interface DirectWriterEvents {
+  readonly onDrain: () => void
+  /** The handle is closed next: its file descriptor must not be used from now on. */
+  readonly onEnd: () => void
+}
+
+/** Undefined for anything but a plain TCP socket of a Node that works as we know it. */
+export function createDirectWriter(stream: Duplex, events: DirectWriterEvents): DirectWriter | undefined {
   const requests = writeRequests.find()
   const handle = findHandle(stream)
   if (requests === undefined || handle === undefined) return undefined
-  return new HandleWriter({ stream, handle, requests, onDrain })
+  return new HandleWriter({ ...events, stream, handle, requests })
 }
 
 /**
@@ -99,10 +114,12 @@ interface HandleWriterOptions {
   readonly handle: Handle
   readonly requests: WriteRequests
   readonly onDrain: () => void
+  readonly onEnd: () => void
 }
 
 class HandleWriter implements DirectWriter {
   readonly handle: Handle
+  readonly fd: number
   readonly #requests: WriteRequests
   // The answer to the handshake may still be in the stream.
   #isBehindStream = true
@@ -110,8 +127,9 @@ class HandleWriter implements DirectWriter {
   readonly #stream: Duplex
   readonly #onDrain: () => void
 
-  constructor({ stream, handle, requests, onDrain }: HandleWriterOptions) {
+  constructor({ stream, handle, requests, onDrain, onEnd }: HandleWriterOptions) {
     this.handle = handle
+    this.fd = foretellEnd(handle, onEnd) ? handle.fd : -1
     this.#requests = requests
     this.#stream = stream
     this.#onDrain = onDrain
@@ -168,6 +186,30 @@ function handleOf(stream: object): unknown {
 function findHandle(stream: object): Handle | undefined {
   const handle = handleOf(stream)
   return isHandle(handle) ? handle : undefined
+}
+
+/**
+ * Every end of a socket closes its handle by one of these two, and nothing else does; then the kernel may give the file
+ * descriptor to the next connection. False: this Node closes in another way.
+ */
+function foretellEnd(handle: Handle, onEnd: () => void): boolean {
+  if (typeof handle.close !== 'function' || typeof handle.reset !== 'function') return false
+  if (typeof handle.fd !== 'number' || handle[ended] !== undefined) return false
+  handle[ended] = onEnd
+  handle.close = closeHandle
+  handle.reset = resetHandle
+  return true
+}
+
+// One function each for all handles.
+function closeHandle(this: Handle, callback?: () => void): void {
+  this[ended]?.()
+  Object.getPrototypeOf(this).close.call(this, callback)
+}
+
+function resetHandle(this: Handle, callback?: (status: number) => void): number {
+  this[ended]?.()
+  return Object.getPrototypeOf(this).reset.call(this, callback)
 }
 
 function isHandle(handle: unknown): handle is Handle {

@@ -7,7 +7,7 @@ export {
   createConnection,
   tooSlow,
 } from './connection.ts'
-export { afterWrites } from './write-turn.ts'
+export { afterWrites, type SendAll, useSendAll } from './write-turn.ts'
 export {
   type ConnectionGroup,
   createConnectionGroup,

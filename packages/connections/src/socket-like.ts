@@ -21,6 +21,11 @@ export interface DirectWay {
    */
   readonly write: (handle: object, bytes: Buffer) => boolean
   readonly handle: object
+  /**
+   * The handle's file descriptor, for `useSendAll`. From the moment it is closed the way must not be used: the number may
+   * be another socket's next. Undefined or -1: none.
+   */
+  readonly fd?: number
   /** Ends a write that was not finished; returns `bufferedBytes` as it is then. */
   settle(bytes: Buffer): number
 }

@@ -24,6 +24,15 @@ interface Batch {
 // Under load the next turn waits as long as the last one took, at most this: more frames share a write, and reading gets its time.
 const maxPauseMs = 5
 
+/**
+ * Gives all of `bytes` to each socket of `fds`, file descriptors up to the first that is negative, and waits for none of them. Into
+ * `rest` go the places of those that took less or failed, each with the bytes that it took; returns how many.
+ */
+export type SendAll = (fds: Int32Array, bytes: Uint8Array, rest: Int32Array) => number
+
+// As many sockets go into one call.
+const maxRun = 1024
+
 /** With more bytes in a turn a connection looks at its bounds itself; a `softBytes` below this never goes the direct way. */
 export const maxDirectBytes = 65_536
 
@@ -43,13 +52,22 @@ export class WriteTurn {
   readonly #handles: (object | undefined)[] = []
   /** 1: the connection is open, nothing waits, and the direct way may be used. */
   #isDirect = new Uint8Array(1024)
+  /** -1: only the handle may be written to. */
+  #fds = new Int32Array(1024)
   #sentBytes = new Float64Array(1024)
   #wroteAtMs = new Float64Array(1024)
   readonly #free: number[] = []
   #size = 0
   #writeDirect: DirectWay['write'] | undefined
+  #sendAll: SendAll | undefined
+  /** Of the sockets that get the same bytes now, with a negative one behind them. */
+  readonly #run = new Int32Array(maxRun + 1)
+  readonly #rest = new Int32Array(2 * maxRun)
 
-  #due: number[] = []
+  #due = new Int32Array(1024)
+  #dueCount = 0
+  /** The list of the turn before, for the next one. */
+  #spare = new Int32Array(1024)
   #callbacks: (() => void)[] = []
   #isScheduled = false
   /** Batches of one frame: the last one. */
@@ -63,6 +81,7 @@ export class WriteTurn {
     if (slot === this.#isDirect.length) this.#grow(slot * 2)
     this.#batches[slot] = undefined
     this.#handles[slot] = undefined
+    this.#fds[slot] = -1
     this.#writers[slot] = writer
     this.#sentBytes[slot] = 0
     this.#wroteAtMs[slot] = 0
@@ -81,6 +100,12 @@ export class WriteTurn {
     this.#writeDirect ??= direct?.write
     this.#isDirect[slot] = direct !== undefined && direct.write === this.#writeDirect ? 1 : 0
     this.#handles[slot] = direct?.handle
+    this.#fds[slot] = this.#isDirect[slot] === 1 ? (direct?.fd ?? -1) : -1
+  }
+
+  /** Undefined: back to one call for each socket. */
+  useSendAll(sendAll: SendAll | undefined): void {
+    this.#sendAll = sendAll
   }
 
   /** Bytes that the slot got in this turn. */
@@ -106,7 +131,7 @@ export class WriteTurn {
     const before = this.#batches[slot]
     this.#batches[slot] = this.#extend(before, frame)
     if (before !== undefined) return
-    this.#due.push(slot)
+    this.#makeDue(slot)
     this.#schedule()
   }
 
@@ -114,7 +139,6 @@ export class WriteTurn {
   addToAll(slots: readonly number[], frame: Frame): readonly number[] {
     const batches = this.#batches
     const isDirect = this.#isDirect
-    const due = this.#due
     const others: number[] = []
     let before: Batch | undefined
     let after: Batch | undefined
@@ -131,10 +155,10 @@ export class WriteTurn {
       }
       if (after.bytes <= maxDirectBytes) {
         batches[slot] = after
-        if (batch === undefined) due.push(slot)
+        if (batch === undefined) this.#makeDue(slot)
       } else others.push(at)
     }
-    if (due.length > 0) this.#schedule()
+    if (this.#dueCount > 0) this.#schedule()
     return others
   }
 
@@ -174,35 +198,80 @@ export class WriteTurn {
     else setTimeout(this.#flush, pauseMs)
   }
 
+  #makeDue(slot: number): void {
+    if (this.#dueCount === this.#due.length) this.#due = copy(this.#due, new Int32Array(2 * this.#dueCount))
+    this.#due[this.#dueCount++] = slot
+  }
+
   #grow(size: number): void {
-    const [isDirect, sentBytes, wroteAtMs] = [this.#isDirect, this.#sentBytes, this.#wroteAtMs]
-    this.#isDirect = new Uint8Array(size)
-    this.#sentBytes = new Float64Array(size)
-    this.#wroteAtMs = new Float64Array(size)
-    this.#isDirect.set(isDirect)
-    this.#sentBytes.set(sentBytes)
-    this.#wroteAtMs.set(wroteAtMs)
+    this.#isDirect = copy(this.#isDirect, new Uint8Array(size))
+    this.#fds = copy(this.#fds, new Int32Array(size))
+    this.#sentBytes = copy(this.#sentBytes, new Float64Array(size))
+    this.#wroteAtMs = copy(this.#wroteAtMs, new Float64Array(size))
   }
 
   readonly #flush = (): void => {
     const due = this.#due
+    const count = this.#dueCount
     const callbacks = this.#callbacks
-    this.#due = []
+    this.#due = this.#spare
+    this.#dueCount = 0
     this.#callbacks = []
     this.#isScheduled = false
     const startedAtMs = performance.now()
     this.#flushingSinceMs = Math.trunc(startedAtMs)
-    for (const slot of due) {
-      const batch = this.#batches[slot]
-      if (batch === undefined) continue
-      this.#batches[slot] = undefined
-      this.#write(slot, batch.joined ?? join(batch))
-    }
+    for (let at = 0; at < count;) at = this.#writeFrom(due, at, count)
     for (const callback of callbacks) callback()
+    this.#spare = due
     this.#flushingSinceMs = undefined
     this.#single = undefined
     const endedAtMs = performance.now()
     this.#restedAtMs = endedAtMs + Math.min(maxPauseMs, endedAtMs - startedAtMs)
+  }
+
+  /** Writes to the first of what is due, and to those behind it that got the same; returns where the others begin. */
+  #writeFrom(due: Int32Array, begin: number, count: number): number {
+    const slot = due[begin] ?? -1
+    const batch = this.#batches[slot]
+    if (batch === undefined) return begin + 1
+    const bytes = batch.joined ?? join(batch)
+    const alike = this.#sendAll === undefined ? 0 : this.#takeAlike(due.subarray(begin, count), batch)
+    if (alike > 0) {
+      this.#sendToAll(due.subarray(begin, begin + alike), bytes)
+      return begin + alike
+    }
+    this.#batches[slot] = undefined
+    this.#write(slot, bytes)
+    return begin + 1
+  }
+
+  /** How many of the first slots got this batch and have a file descriptor: they are in `#run`, and no longer due. */
+  #takeAlike(due: Int32Array, batch: Batch): number {
+    const [batches, fds, run] = [this.#batches, this.#fds, this.#run]
+    const most = Math.min(due.length, maxRun)
+    let count = 0
+    for (; count < most; count++) {
+      const slot = due[count] ?? -1
+      const fd = fds[slot] ?? -1
+      if (batches[slot] !== batch || fd < 0) break
+      batches[slot] = undefined
+      run[count] = fd
+    }
+    run[count] = -1
+    return count
+  }
+
+  #sendToAll(slots: Int32Array, bytes: Buffer): void {
+    const rest = this.#rest
+    const restCount = this.#sendAll?.(this.#run, bytes, rest) ?? 0
+    for (let at = 0; at < slots.length; at++) this.count(slots[at] ?? -1, bytes.length)
+    for (let at = 0; at < restCount; at++) {
+      const slot = slots[rest[2 * at] ?? -1] ?? -1
+      const taken = rest[2 * at + 1] ?? 0
+      // What is left, or the error, is for the handle: it queues, and counts what it gets rid of.
+      this.#sentBytes[slot] = (this.#sentBytes[slot] ?? 0) - (bytes.length - taken)
+      this.#write(slot, bytes.subarray(taken))
+    }
   }
 
   #write(slot: number, bytes: Buffer): void {
@@ -224,6 +293,16 @@ export const turn: WriteTurn = new WriteTurn()
 /** Calls back once, behind the writes of all that was sent so far in this turn. */
 export function afterWrites(callback: () => void): void {
   turn.after(callback)
+}
+
+/** Sockets that keep up are written to by it from now on, many in one call. Undefined: one call for each, as before. */
+export function useSendAll(sendAll: SendAll | undefined): void {
+  turn.useSendAll(sendAll)
+}
+
+function copy<A extends Uint8Array | Int32Array | Float64Array>(from: A, to: A): A {
+  to.set(from)
+  return to
 }
 
 function join(batch: Batch): Buffer {

@@ -42,14 +42,15 @@ class WsSocket implements SocketLike {
   constructor(socket: WebSocket, raw: Duplex, direct: boolean) {
     this.#socket = socket
     this.#raw = raw
-    this.#writer = direct ? createDirectWriter(raw, () => this.#drained()) : undefined
+    this.#writer = direct
+      ? createDirectWriter(raw, { onDrain: () => this.#drained(), onEnd: () => this.#end() })
+      : undefined
     // Answered by `ws` itself, on the stream.
     socket.on('ping', () => this.#detour())
     // Called by `ws` too when the peer closes; nothing else tells, and asking `readyState` for each write costs more than it seems.
     const close = socket.close.bind(socket)
     socket.close = (code, reason) => {
-      this.#isEnding = true
-      this.#events?.onDetour()
+      this.#end()
       close(code, reason)
     }
   }
@@ -105,6 +106,11 @@ class WsSocket implements SocketLike {
 
   get bufferedBytes(): number {
     return this.#raw.writableLength + (this.#writer?.pendingBytes ?? 0)
+  }
+
+  #end(): void {
+    this.#isEnding = true
+    this.#events?.onDetour()
   }
 
   /** Something went through the stream, which nothing may pass. */

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { PassThrough } from 'node:stream'
+import { sendAll } from '@gw/send-all'
 import { connectWs } from '@gw/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
@@ -12,6 +13,8 @@ import {
   type ConnectionOptions,
   createConnection,
   encodeFrame,
+  type SendAll,
+  useSendAll,
 } from '@gw/connections'
 import { fromWebSocket } from '@gw/connections/ws'
 import { createDirectWriter } from '../src/direct-writer.ts'
@@ -65,6 +68,14 @@ function accepted(): Promise<Accepted> {
   return new Promise((resolve) => waiting.push(resolve))
 }
 
+function rawOf(socket: WebSocket): Socket {
+  return (socket as unknown as { readonly _socket: Socket })._socket
+}
+
+function handleOf(socket: Socket): { readonly fd: number } {
+  return (socket as unknown as { readonly _handle: { readonly fd: number } })._handle
+}
+
 /** A client that speaks bytes: past the handshake, and reading nothing unless asked to. */
 async function connectRaw(): Promise<Socket> {
   const socket = connect(port, '127.0.0.1')
@@ -79,9 +90,36 @@ async function connectRaw(): Promise<Socket> {
   return socket
 }
 
-describe.each([true, false])('fromWebSocket, direct: %s', (isDirect) => {
+const quiet = { onDrain() {}, onEnd() {} }
+
+describe.each([
+  ['many sockets in one call', true, sendAll],
+  ['the handle', true, undefined],
+  ['the stream', false, undefined],
+] as const)('fromWebSocket by %s', (...[way, isDirect, sendAllOfWay]) => {
   beforeEach(() => {
     direct = isDirect
+    useSendAll(sendAllOfWay)
+  })
+  afterEach(() => useSendAll(undefined))
+
+  it('goes the way that it is said to go', async () => {
+    let calls = 0
+    if (sendAllOfWay !== undefined)
+      useSendAll((...args) => {
+        calls++
+        return sendAllOfWay(...args)
+      })
+    const peer = accepted()
+    await using client = await connectWs(url)
+    const { connection } = await peer
+    for (const type of ['a', 'b', 'c']) {
+      connection.sendText(JSON.stringify({ type }))
+      await client.next(type)
+    }
+    expect(connection.sentBytes).toBe(3 * encodeFrame('{"type":"a"}').length)
+    // The first one may still be behind the handshake's answer.
+    expect(calls).toBe(way === 'many sockets in one call' ? 2 : 0)
   })
 
   it('carries messages both ways, and a burst arrives whole and in order', async () => {
@@ -243,23 +281,92 @@ describe.each([true, false])('fromWebSocket, direct: %s', (isDirect) => {
   })
 })
 
+/** `sendAll` that also says which file descriptors it was given. */
+function watchFds(): { readonly fds: Set<number>; readonly sendAll: SendAll } {
+  const seen = new Set<number>()
+  return {
+    fds: seen,
+    sendAll(fds, bytes, rest) {
+      for (const fd of fds.subarray(0, fds.indexOf(-1))) seen.add(fd)
+      return sendAll?.(fds, bytes, rest) ?? 0
+    },
+  }
+}
+
+describe('a file descriptor', () => {
+  beforeEach(() => {
+    direct = true
+  })
+  afterEach(() => useSendAll(undefined))
+
+  it.each([
+    ['terminated', (socket: WebSocket, raw: Socket) => socket.terminate() ?? raw],
+    ['destroyed', (socket: WebSocket, raw: Socket) => raw.destroy()],
+    ['reset', (socket: WebSocket, raw: Socket) => raw.resetAndDestroy()],
+  ])('of a socket that was %s in the same turn is not written to', async (...[, end]) => {
+    const watched = watchFds()
+    useSendAll(watched.sendAll)
+    const peer = accepted()
+    await using client = await connectWs(url)
+    const { connection, socket, closed } = await peer
+    connection.sendText('{"type":"first"}')
+    await client.next('first')
+    const raw = rawOf(socket)
+    const { fd } = handleOf(raw)
+    connection.sendText('{"type":"second"}')
+    await client.next('second')
+    expect(watched.fds.has(fd)).toBe(true)
+
+    watched.fds.clear()
+    connection.sendText('{"type":"never"}')
+    end(socket, raw)
+    await closed
+    expect([...watched.fds]).toEqual([])
+  })
+
+  it('of a peer that is gone never gets what was meant for it, while others come and get it', async () => {
+    const watched = watchFds()
+    useSendAll(watched.sendAll)
+    for (let round = 0; round < 20; round++) {
+      const peer = accepted()
+      const client = await connectWs(url)
+      const { connection, closed } = await peer
+      for (const type of ['hello', 'again']) {
+        connection.sendText(JSON.stringify({ type }))
+        await client.next(type)
+      }
+      client.reset()
+      const sending = setInterval(() => connection.sendText(`{"type":"secret","of":${round}}`), 1)
+      const next = accepted()
+      await using stranger = await connectWs(url)
+      const other = await next
+      await closed
+      clearInterval(sending)
+      other.connection.sendText('{"type":"end"}')
+      await stranger.next('end')
+      expect(stranger.received.map(({ type }) => type)).toEqual(['end'])
+    }
+    expect(watched.fds.size).toBeGreaterThan(0)
+  })
+})
+
 describe('createDirectWriter', () => {
   it('is there on a plain TCP socket of this Node: the fast way is the one that is used', async () => {
     const peer = accepted()
     await using client = await connectWs(url)
     await peer
-    expect(createDirectWriter(client.socket, () => {})).toBeDefined()
+    expect(createDirectWriter(client.socket, quiet)).toBeDefined()
   })
 
   it('is not there on anything else', () => {
-    expect(createDirectWriter(new PassThrough(), () => {})).toBeUndefined()
+    expect(createDirectWriter(new PassThrough(), quiet)).toBeUndefined()
   })
 
   it('leaves it to the stream what comes behind bytes that the stream holds', async () => {
     const peer = accepted()
     await using client = await connectWs(url)
     await peer
-    const writer = createDirectWriter(client.socket, () => {})
+    const writer = createDirectWriter(client.socket, quiet)
     client.socket.cork()
     client.socket.write('x')
     writer?.waitForStream()
@@ -273,7 +380,7 @@ describe('createDirectWriter', () => {
     const peer = accepted()
     await using client = await connectWs(url)
     await peer
-    const writer = createDirectWriter(client.socket, () => {})
+    const writer = createDirectWriter(client.socket, quiet)
     expect(writer?.tryWrite(Buffer.from('x'))).toBe(true)
     client.socket.destroy()
     expect(writer?.tryWrite(Buffer.from('y'))).toBe(true)
