@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { root } from './workspace.ts'
 
+/** The second as in docker/Dockerfile. */
+const nodeFlags = ['--conditions=@gw/source', '--min-semi-space-size=16']
 /** How many lines of output are kept for the report of a failure. */
 const keptLines = 20
 
@@ -30,10 +32,10 @@ export interface DevProcessOptions {
   readonly onLine: (line: string) => void
 }
 
-/** Starts `node --conditions=@gw/source <entry>`, in a process group of its own: Ctrl-C reaches only us, and we stop it. */
+/** Starts `node <entry>` from source, in a process group of its own: Ctrl-C reaches only us, and we stop it. */
 export function startProcess({ name, entry, env, onLine }: DevProcessOptions): DevProcess {
   const preload = join(import.meta.dirname, 'exit-with-parent.ts')
-  const child = spawn(process.execPath, ['--conditions=@gw/source', '--import', preload, entry], {
+  const child = spawn(process.execPath, [...nodeFlags, '--import', preload, entry], {
     cwd: root,
     env,
     detached: true,

@@ -10,6 +10,7 @@ import { type AdmissionLimits, createAdmission } from './admission.ts'
 import type { ClientSession } from './client-session.ts'
 import type { Dispatch } from './dispatch.ts'
 import { drainInBatches } from './drain.ts'
+import { createHeapTrim } from './heap-trim.ts'
 import { OpenSocket, type SocketContext } from './open-socket.ts'
 import type { Restore } from './restore.ts'
 import type { SessionContext, SessionEvent } from './session.ts'
@@ -97,6 +98,7 @@ export function createSockets(options: SocketsOptions): Sockets {
   })
   let whenEmpty: (() => void) | undefined
   const tokenLives = createTokenLives({ graceMs: limits.tokenGraceMs })
+  const heapTrim = createHeapTrim({ opened: () => lastSerial })
   const context: SocketContext = {
     ...options,
     heartbeatMs: options.silence.heartbeatMs,
@@ -172,6 +174,7 @@ export function createSockets(options: SocketsOptions): Sockets {
     close() {
       stopListening()
       tokenLives.close()
+      heapTrim.close()
     },
   }
 }
