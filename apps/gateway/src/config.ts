@@ -307,7 +307,7 @@ const schema = z.object({
     .enum(samplers)
     .default('parentbased_traceidratio')
     .describe('Which traces are kept; failed spans are kept always.'),
-  OTEL_TRACES_SAMPLER_ARG: share(0.1).describe('Share of the traces that begin here and are kept.'),
+  OTEL_TRACES_SAMPLER_ARG: share(0.01).describe('Share of the traces that begin here and are kept.'),
   OTEL_BSP_SCHEDULE_DELAY: durationMs(2000).describe('Spans are sent at the latest after this time, in ms.'),
   OTEL_BSP_EXPORT_TIMEOUT: durationMs(5000).describe('Deadline of sending spans, in ms.'),
   OTEL_BSP_MAX_QUEUE_SIZE: count(2048).describe('Spans that may wait; more are dropped and counted.'),

@@ -89,10 +89,10 @@ const answerLeaseMs = 3000
 function traceMetadata(): Readonly<Record<string, string>> {
   const traceparent = injectTraceparent()
   const requestId = currentContext()?.requestId
-  return {
-    ...(traceparent !== undefined && { traceparent }),
-    ...(requestId !== undefined && { 'x-request-id': requestId }),
-  }
+  const metadata: Record<string, string> = {}
+  if (traceparent !== undefined) metadata['traceparent'] = traceparent
+  if (requestId !== undefined) metadata['x-request-id'] = requestId
+  return metadata
 }
 
 export interface GatewayOptions {

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { type Context, ROOT_CONTEXT } from '@opentelemetry/api'
 
 /**
  * Who and what the running code works for. It is put on every log line written inside, and may be filled in on the
@@ -12,22 +13,39 @@ export interface RequestContext {
   traceparent?: string
 }
 
+/** What goes along with the running code. One thing, not two: each that Node carries along costs every await. */
+interface Scope {
+  readonly request: RequestContext | undefined
+  /** OpenTelemetry's. */
+  readonly spans: Context
+}
+
 // The one module-level state of this package: asynchronous context has to be reachable from code that nobody passes
-// anything to, as in every AsyncLocalStorage. It holds nothing outside of runWithContext.
-const storage = new AsyncLocalStorage<RequestContext>()
+// anything to, as in every AsyncLocalStorage. It holds nothing outside of the functions below.
+const storage = new AsyncLocalStorage<Scope>()
 
 /** Runs `fn`, and all it awaits, inside `context`. Outside HTTP: one call per connection or message. */
 export function runWithContext<T>(context: RequestContext, fn: () => T): T {
-  return storage.run(context, fn)
+  return runInScope(context, currentSpans(), fn)
 }
 
 /** The context of the running request, connection or message; undefined outside of one. */
 export function currentContext(): RequestContext | undefined {
-  return storage.getStore()
+  return storage.getStore()?.request
 }
 
 /** Adds to the running context, for all that follows in it. Does nothing outside of one. */
 export function setContext(fields: RequestContext): void {
-  const context = storage.getStore()
+  const context = storage.getStore()?.request
   if (context) Object.assign(context, fields)
+}
+
+/** For `SpanContextManager` and `requestContext`. */
+export function runInScope<T>(request: RequestContext | undefined, spans: Context, fn: () => T): T {
+  return storage.run({ request, spans }, fn)
+}
+
+/** OpenTelemetry's context of the running code, whether or not an SDK is registered. */
+export function currentSpans(): Context {
+  return storage.getStore()?.spans ?? ROOT_CONTEXT
 }

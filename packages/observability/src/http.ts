@@ -1,13 +1,13 @@
 /** One Express middleware: request id, span, context, access line and duration of each request. */
 import { randomUUID } from 'node:crypto'
-import { context as otelContext, SpanStatusCode, type SpanContext } from '@opentelemetry/api'
+import { type Attributes, SpanStatusCode, type SpanContext } from '@opentelemetry/api'
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
-import { type RequestContext, runWithContext } from './context.ts'
+import { type RequestContext, runInScope } from './context.ts'
 import { requireOption } from './errors.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
 import { methodLabel, routeLabeller, unmatchedRoute } from './route-label.ts'
-import { extractTraceparent, isReal, startSpan } from './spans.ts'
+import { extractTraceparent, isKept, isReal, startSpan } from './spans.ts'
 
 export { currentContext, type RequestContext, runWithContext, setContext } from './context.ts'
 export { unmatchedRoute } from './route-label.ts'
@@ -52,25 +52,31 @@ export function requestContext(options: RequestContextOptions): RequestHandler {
   requireOption(/^[A-Za-z0-9-]+$/.test(header), 'header must be a header name')
   requireOption(maxRoutes > 0, 'maxRoutes must be above 0')
   const routeOf = routeLabeller(maxRoutes)
+  const lowerHeader = header.toLowerCase()
 
   return (request: Request, response: Response, next: NextFunction): void => {
     const startedAt = now()
     const method = methodLabel(request.method)
-    const context = newContext(request, header, trustIncoming)
+    const { traceparent } = request.headers
+    const incoming = extractTraceparent(traceparent)
+    const context: RequestContext & { requestId: string } = {
+      requestId: requestIdOf(trustIncoming ? request.headers[lowerHeader] : undefined),
+    }
+    if (trustIncoming && incoming && typeof traceparent === 'string') context.traceparent = traceparent
     setHeader(response, header, context.requestId)
     // Taken now: the request has no socket any more when it is over.
     const { socket } = request
     const bytesBefore = socket.bytesWritten
-    const server = startServerSpan(request, { method, trustIncoming })
+    const server = startServerSpan(request, { method, incoming, trustIncoming })
     metrics.httpRequestsInFlight.inc()
 
-    response.once('close', () => {
+    response.on('close', () => {
       metrics.httpRequestsInFlight.dec()
       const aborted = !response.writableFinished
       const status = aborted && !response.headersSent ? clientClosedStatus : response.statusCode
       const route = routeOf(request, response)
       const durationMs = now() - startedAt
-      server.end({ method, route, status })
+      server.end(route, status)
       // An event handler may run in anybody's asynchronous context: what it says of the request is given, all of it.
       const span = server.ids
       metrics.httpRequestDuration.observeFor(span, { method, route, status }, durationMs / 1000)
@@ -85,68 +91,63 @@ export function requestContext(options: RequestContextOptions): RequestHandler {
         status,
         durationMs: Math.round(durationMs * 1000) / 1000,
         bytes: socket.bytesWritten - bytesBefore,
-        ...(aborted && { aborted }),
+        aborted: aborted || undefined,
       })
     })
-    otelContext.with(server.context, () => runWithContext(context, next))
+    runInScope(context, server.context, next)
   }
-}
-
-function newContext(
-  request: Request,
-  header: string,
-  trustIncoming: boolean,
-): RequestContext & { requestId: string } {
-  const requestId = requestIdOf(trustIncoming ? request.get(header) : undefined)
-  const traceparent = request.get('traceparent')
-  if (!trustIncoming || traceparent === undefined || !extractTraceparent(traceparent)) return { requestId }
-  return { requestId, traceparent }
 }
 
 interface ServerSpan {
   readonly context: ReturnType<typeof startSpan>['context']
   /** Undefined without an SDK. */
   readonly ids: SpanContext | undefined
-  readonly end: (outcome: { method: string; route: string; status: number }) => void
+  readonly end: (route: string, status: number) => void
+}
+
+interface Arrival {
+  readonly method: string
+  readonly incoming: SpanContext | undefined
+  readonly trustIncoming: boolean
 }
 
 /** A span by the HTTP semantic conventions (1.23 and later), without the query: it may hold a token. */
-function startServerSpan(request: Request, how: { method: string; trustIncoming: boolean }): ServerSpan {
-  const { method, trustIncoming } = how
-  const incoming = extractTraceparent(request.get('traceparent'))
-  const { span, context } = startSpan(method, {
-    kind: 'server',
-    ...place(incoming, trustIncoming),
-    attributes: {
-      'http.request.method': method === 'OTHER' ? '_OTHER' : method,
-      'url.path': request.path,
-      'url.scheme': request.protocol,
-      'network.protocol.version': request.httpVersion,
-    },
-  })
+function startServerSpan(request: Request, { method, incoming, trustIncoming }: Arrival): ServerSpan {
+  const { span, context } = startSpan(method, { kind: 'server', ...place(incoming, trustIncoming) })
+  // Neither is what it was when the request is over.
+  const { path, protocol } = request
   const ids = span.spanContext()
   return {
     context,
     ids: isReal(ids) ? ids : undefined,
-    end: ({ route, status }) => {
-      span.setAttribute('http.response.status_code', status)
-      if (route !== unmatchedRoute) {
-        span.setAttribute('http.route', route)
-        span.updateName(`${method} ${route}`)
-      }
-      if (status >= 500) {
-        span.setAttribute('error.type', String(status))
-        span.setStatus({ code: SpanStatusCode.ERROR })
+    end: (route, status) => {
+      if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
+      if (isKept(span)) {
+        const attributes: Attributes = {
+          'http.request.method': method === 'OTHER' ? '_OTHER' : method,
+          'url.path': path,
+          'url.scheme': protocol,
+          'network.protocol.version': request.httpVersion,
+          'http.response.status_code': status,
+        }
+        if (status >= 500) attributes['error.type'] = String(status)
+        if (route !== unmatchedRoute) {
+          attributes['http.route'] = route
+          span.updateName(`${method} ${route}`)
+        }
+        span.setAttributes(attributes)
       }
       span.end()
     },
   }
 }
 
+const newTrace = { parent: 'root' } as const
+
 function place(
   incoming: SpanContext | undefined,
   trustIncoming: boolean,
 ): { parent: SpanContext | 'root'; links?: readonly SpanContext[] } {
-  if (!incoming) return { parent: 'root' }
+  if (!incoming) return newTrace
   return trustIncoming ? { parent: incoming } : { parent: 'root', links: [incoming] }
 }

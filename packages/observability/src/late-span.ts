@@ -33,8 +33,7 @@ export type WriteSpan = (begun: SpanBeginning) => Span
 export class LateSpan implements Span {
   readonly #begun: SpanBeginning
   readonly #write: WriteSpan
-  readonly #startedAtMs = Date.now()
-  /** Of the monotonic clock. */
+  /** Of the monotonic clock; what time it was is asked when it is written. */
   readonly #startedAt = performance.now()
   #attributes: Attributes | undefined
   #name: string | undefined
@@ -50,6 +49,11 @@ export class LateSpan implements Span {
 
   spanContext(): SpanContext {
     return this.#begun.ids
+  }
+
+  /** Whether its end will write it. */
+  get hasFailed(): boolean {
+    return this.#status?.code === SpanStatusCode.ERROR
   }
 
   isRecording(): boolean {
@@ -79,11 +83,11 @@ export class LateSpan implements Span {
     return this
   }
 
-  addEvent(name: string, attributes?: Attributes | TimeInput, time: TimeInput = this.#now()): this {
+  addEvent(name: string, attributes?: Attributes | TimeInput, time: TimeInput = Date.now()): this {
     return this.#add((span) => span.addEvent(name, attributes, time))
   }
 
-  recordException(exception: Exception, time: TimeInput = this.#now()): void {
+  recordException(exception: Exception, time: TimeInput = Date.now()): void {
     this.#add((span) => span.recordException(exception, time))
   }
 
@@ -95,28 +99,27 @@ export class LateSpan implements Span {
     return this.#add((span) => span.addLinks(links))
   }
 
-  end(endTime: TimeInput = this.#now()): void {
+  end(endTime?: TimeInput): void {
     if (this.#ended) return
     this.#ended = true
     if (this.#status?.code !== SpanStatusCode.ERROR) return
+    const durationMs = performance.now() - this.#startedAt
+    // Up, for `Date.now` is cut off: no span begins before what caused it.
+    const startedAtMs = Math.ceil(Date.now() - durationMs)
     const { options } = this.#begun
     const span = this.#write({
       ...this.#begun,
       name: this.#name ?? this.#begun.name,
-      options: { ...options, startTime: options.startTime ?? this.#startedAtMs },
+      options: { ...options, startTime: options.startTime ?? startedAtMs },
     })
     if (this.#attributes) span.setAttributes(this.#attributes)
     for (const add of this.#more ?? []) add(span)
-    span.setStatus(this.#status).end(endTime)
+    span.setStatus(this.#status).end(endTime ?? startedAtMs + durationMs)
   }
 
   #add(what: (span: Span) => void): this {
     this.#more ??= []
     this.#more.push(what)
     return this
-  }
-
-  #now(): number {
-    return this.#startedAtMs + performance.now() - this.#startedAt
   }
 }

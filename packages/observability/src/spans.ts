@@ -10,12 +10,15 @@ import {
   type Span,
   type SpanContext,
   SpanKind,
+  type SpanOptions as TracerSpanOptions,
   SpanStatusCode,
   trace,
   TraceFlags,
   type Tracer,
 } from '@opentelemetry/api'
 import { currentContext } from './context.ts'
+import { LateSpan } from './late-span.ts'
+import { SpanScope } from './span-scope.ts'
 
 /** As in OpenTelemetry: who called whom. */
 export type SpanKindName = 'internal' | 'server' | 'client' | 'producer' | 'consumer'
@@ -60,18 +63,13 @@ export function startSpan(name: string, options: SpanOptions = {}): { span: Span
   if (!tracer) return { span: noSpan, context: active }
   const { kind = 'internal', attributes, parent, links } = options
   const outer = outerOf(active, parent)
-  const span = tracer.startSpan(
-    name,
-    {
-      kind: kinds[kind],
-      ...(attributes && { attributes }),
-      ...(links && { links: links.map((link) => ({ context: link })) }),
-    },
-    outer,
-  )
+  const own: TracerSpanOptions = { kind: kinds[kind] }
+  if (attributes) own.attributes = attributes
+  if (links) own.links = links.map((link) => ({ context: link }))
+  const span = tracer.startSpan(name, own, outer)
   // Below a span that isn't sampled: it is as good in the context as its child, which shows its ids.
   const isNamed = span.spanContext() !== trace.getSpanContext(outer)
-  return { span, context: isNamed ? trace.setSpan(outer, span) : outer }
+  return { span, context: isNamed ? new SpanScope(outer, span) : outer }
 }
 
 /** A context is a copy of the one it is made from: none is made for what is so already. */
@@ -111,6 +109,19 @@ export function withSpan<T>(name: string, options: SpanOptions, fn: (span: Span)
   }
 }
 
+/**
+ * Whether `span` will be written as far as is known: it is sampled, or it failed. Who sets attributes at a span's end asks
+ * first: of the many that nobody sees none need be made.
+ */
+export function isKept(span: Span): boolean {
+  return isSampled(span.spanContext()) || (span instanceof LateSpan && span.hasFailed)
+}
+
+/** Whether it is of a trace that is kept. */
+export function isSampled({ traceFlags }: SpanContext): boolean {
+  return (traceFlags & TraceFlags.SAMPLED) !== 0
+}
+
 /** Marks a span as failed by `error`, without ending it. */
 export function recordFailure(span: Span, error: unknown): void {
   const failure = error instanceof Error ? error : new Error(String(error))
@@ -144,8 +155,8 @@ export function injectTraceparent(): string | undefined {
 
 /** `00-<trace id>-<span id>-<flags>`. */
 export function formatTraceparent(span: SpanContext): string {
-  const flags = (span.traceFlags & 0xff).toString(16).padStart(2, '0')
-  return `00-${span.traceId}-${span.spanId}-${flags}`
+  const { traceId, spanId, traceFlags } = span
+  return `00-${traceId}-${spanId}-${traceFlags < 16 ? '0' : ''}${(traceFlags & 0xff).toString(16)}`
 }
 
 /**

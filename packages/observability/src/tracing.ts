@@ -1,6 +1,5 @@
 /** Starts the OpenTelemetry SDK, and the helpers that work with and without it. */
 import { context, propagation, ROOT_CONTEXT, trace } from '@opentelemetry/api'
-import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { W3CTraceContextPropagator } from '@opentelemetry/core'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-grpc'
 import { resourceFromAttributes } from '@opentelemetry/resources'
@@ -13,9 +12,11 @@ import {
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
 import { ObservabilityError, requireOption } from './errors.ts'
-import { lateTracerProvider, PresetIds } from './late-tracer.ts'
+import { lateTracerProvider } from './late-tracer.ts'
 import { createRedactor, type RedactOptions } from './redact.ts'
+import { SpanContextManager } from './span-context-manager.ts'
 import { type SpanDrop, SpanPipeline } from './span-export.ts'
+import { SpanIds } from './span-ids.ts'
 
 export { ObservabilityError, type ObservabilityErrorCode } from './errors.ts'
 export type { SpanDrop, SpanDropReason } from './span-export.ts'
@@ -23,6 +24,7 @@ export {
   extractTraceparent,
   formatTraceparent,
   injectTraceparent,
+  isKept,
   isTracing,
   recordFailure,
   runIn,
@@ -98,7 +100,7 @@ export function startTracing(options: TracingOptions): Tracing {
   })
   const ratio = new TraceIdRatioBasedSampler(sampleRatio)
   const sampler = followParent ? new ParentBasedSampler({ root: ratio }) : ratio
-  const ids = new PresetIds()
+  const ids = new SpanIds()
   const provider = new TracerProvider({
     idGenerator: ids,
     sampler: keepErrors ? new AlwaysOnSampler() : sampler,
@@ -111,12 +113,14 @@ export function startTracing(options: TracingOptions): Tracing {
       'service.instance.id': options.instanceId,
     }),
   })
-  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
+  context.setGlobalContextManager(new SpanContextManager().enable())
   propagation.setGlobalPropagator(new W3CTraceContextPropagator())
-  const isSampled = (traceId: string): boolean =>
-    ratio.shouldSample(ROOT_CONTEXT, traceId).decision === SamplingDecision.RECORD_AND_SAMPLED
+  const keepsForeign = followParent
+    ? undefined
+    : (traceId: string): boolean =>
+        ratio.shouldSample(ROOT_CONTEXT, traceId).decision === SamplingDecision.RECORD_AND_SAMPLED
   trace.setGlobalTracerProvider(
-    keepErrors ? lateTracerProvider({ writer: provider, ids, isSampled, followParent }) : provider,
+    keepErrors ? lateTracerProvider({ writer: provider, ids, sampleRatio, keepsForeign }) : provider,
   )
 
   let stopped: Promise<boolean> | undefined

@@ -4,6 +4,7 @@ import { runWithContext } from '../src/logger.ts'
 import {
   extractTraceparent,
   injectTraceparent,
+  isKept,
   isTracing,
   recordFailure,
   type SpanDrop,
@@ -172,6 +173,18 @@ describe('what a collector receives', () => {
     expect(inner).toMatchObject({ name: 'inner', traceId: outer.traceId, parentSpanId: outer.spanId })
     expect(inner?.spanId).not.toBe(outer.spanId)
     expect(lines.lines[0]).toMatchObject({ traceId: outer.traceId, spanId: outer.spanId })
+  })
+
+  it('is known before the end: sampled, or failed', async () => {
+    await using sink = await startOtlpSink()
+    await using _ = start({ endpoint: sink.endpoint, sampleRatio: 0 })
+    withSpan('not sampled', { parent: 'root' }, (span) => {
+      expect(isKept(span)).toBe(false)
+      recordFailure(span, 'broken')
+      expect(isKept(span)).toBe(true)
+    })
+    withSpan('sampled', { parent: extractTraceparent(remote) }, (span) => expect(isKept(span)).toBe(true))
+    expect(await sink.spans(2)).toHaveLength(2)
   })
 
   it('is the share of root spans that the ratio says', async () => {

@@ -81,8 +81,9 @@ function countRefused({ onAuthRefused }: Pick<HttpAppOptions, 'onAuthRefused'>):
 
 /** The metric's label as dashboards know it: `/api/accounts*`. */
 function nameProxied(prefix: string): RequestHandler {
+  const route = `${prefix}*`
   return (_request, response, next) => {
-    response.locals['route'] = `${prefix}*`
+    response.locals['route'] = route
     next()
   }
 }

@@ -1,5 +1,5 @@
 /** The client span of a proxied request; what it sends on carries it. */
-import { runIn, startSpan } from '@gw/observability/tracing'
+import { isKept, runIn, startSpan } from '@gw/observability/tracing'
 import { SpanStatusCode, trace } from '@opentelemetry/api'
 import type { RequestHandler } from 'express'
 
@@ -12,15 +12,18 @@ export function traceProxy(target: string, proxy: RequestHandler): RequestHandle
   }
   return (request, response, next) => {
     if (trace.getActiveSpan() === undefined) return void proxy(request, response, next)
-    const { span, context: inside } = startSpan(request.method, {
-      kind: 'client',
-      attributes: { 'http.request.method': request.method, ...address },
-    })
-    response.once('close', () => {
-      span.setAttribute('http.response.status_code', response.statusCode)
+    const { span, context: inside } = startSpan(request.method, { kind: 'client' })
+    response.on('close', () => {
+      const { statusCode } = response
       // A client span: what the server refused is its failure too.
-      if (response.statusCode >= 400) span.setStatus({ code: SpanStatusCode.ERROR })
-      if (response.statusCode >= 400) span.setAttribute('error.type', String(response.statusCode))
+      if (statusCode >= 400) span.setStatus({ code: SpanStatusCode.ERROR })
+      if (isKept(span))
+        span.setAttributes({
+          ...address,
+          'http.request.method': request.method,
+          'http.response.status_code': statusCode,
+          ...(statusCode >= 400 && { 'error.type': String(statusCode) }),
+        })
       span.end()
     })
     runIn(inside, () => void proxy(request, response, next))
