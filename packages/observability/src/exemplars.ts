@@ -1,6 +1,9 @@
 /** From a slow bucket to one of its traces: histograms that remember trace ids, and the format that can say them. */
-import { type SpanContext, trace, TraceFlags } from '@opentelemetry/api'
-import { Histogram, type HistogramConfiguration, type LabelValues, type Registry } from 'prom-client'
+import { type SpanContext, trace } from '@opentelemetry/api'
+import type { Histogram, LabelValues, Registry } from 'prom-client'
+import type { Labels } from './cells.ts'
+import { type QuickConfiguration, QuickHistogram } from './series.ts'
+import { isSampled } from './spans.ts'
 
 type ObserveFor<T extends string> = (
   span: SpanContext | undefined,
@@ -12,28 +15,27 @@ type ObserveFor<T extends string> = (
  * A histogram that keeps, for each bucket, the id of the last sampled trace that fell into it. `observe` takes it from the
  * active span, `observeFor` from the given one.
  */
-export interface TracedHistogramOf<T extends string> extends Histogram<T> {
+export interface TracedHistogramOf<T extends string> extends Pick<Histogram<T>, 'observe'> {
   readonly observeFor: ObserveFor<T>
 }
 
-/** On prom-client's, which has to be told the trace each time. */
-export class TracedHistogram extends Histogram implements TracedHistogramOf<string> {
+export class TracedHistogram extends QuickHistogram implements TracedHistogramOf<string> {
   readonly observeFor: ObserveFor<string>
 
-  constructor(options: HistogramConfiguration<string>) {
-    super({ ...options, enableExemplars: true })
-    // prom-client replaces `observe` on the instance and then takes only the object form.
-    const observeObject = this.observe.bind(this)
-    this.observeFor = (span, labels, value) => {
-      const isSampled = span !== undefined && (span.traceFlags & TraceFlags.SAMPLED) !== 0
-      observeObject({ labels, value, exemplarLabels: isSampled ? { trace_id: span.traceId } : {} })
+  constructor(options: QuickConfiguration) {
+    super(options)
+    this.observeFor = (span, labels, value) => this.add(labels, value, keptTraceOf(span))
+    const observe = (first: Labels | number, second?: number): void => {
+      const traceId = keptTraceOf(trace.getActiveSpan()?.spanContext())
+      if (typeof first === 'number') this.add(undefined, first, traceId)
+      else this.add(first, second, traceId)
     }
-    this.observe = (first: object | number, second?: number): void => {
-      const span = trace.getActiveSpan()?.spanContext()
-      if (typeof first === 'number') this.observeFor(span, {}, first)
-      else this.observeFor(span, first, second ?? 0)
-    }
+    Object.assign(this, { observe })
   }
+}
+
+function keptTraceOf(span: SpanContext | undefined): string | undefined {
+  return span !== undefined && isSampled(span) ? span.traceId : undefined
 }
 
 /** The media type of `openMetricsText`. */

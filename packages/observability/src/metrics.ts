@@ -1,7 +1,15 @@
 /** The gateway's series, on prom-client. All names, labels and buckets are here; the README's table is checked against it. */
-import { AggregatorRegistry, collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import {
+  AggregatorRegistry,
+  collectDefaultMetrics,
+  Counter,
+  Gauge,
+  type Histogram,
+  Registry,
+} from 'prom-client'
 import { requireOption } from './errors.ts'
 import { openMetricsText, TracedHistogram, type TracedHistogramOf } from './exemplars.ts'
+import { QuickCounter, QuickGauge, QuickHistogram } from './series.ts'
 
 export { ObservabilityError, type ObservabilityErrorCode } from './errors.ts'
 export { createMetricsServer, type MetricsServer, type MetricsServerOptions } from './metrics-server.ts'
@@ -16,12 +24,12 @@ export interface MetricsOptions {
   readonly logLinesDropped?: () => number
 }
 
-type CounterOf<T extends string = never> = Counter<T>
-type GaugeOf<T extends string = never> = Gauge<T>
-type HistogramOf<T extends string = never> = Histogram<T>
+type CounterOf<T extends string = never> = Pick<Counter<T>, 'inc'>
+type GaugeOf<T extends string = never> = Pick<Gauge<T>, 'inc' | 'dec' | 'set' | 'remove'>
+type HistogramOf<T extends string = never> = Pick<Histogram<T>, 'observe'>
 
 /**
- * The series as prom-client objects. Label values must come from a closed list: pass anything else through
+ * The series, on prom-client. Label values must come from a closed list: pass anything else through
  * `boundedLabel`. Counters are incremented once per batch (`inc(labels, n)`), never once per receiver.
  */
 export interface Metrics {
@@ -111,10 +119,13 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     labelNames,
     registers: [registry],
   })
-  const counter = <T extends string = never>(name: string, help: string, labels?: readonly T[]): Counter<T> =>
-    new Counter(series(name, help, labels))
-  const gauge = <T extends string = never>(name: string, help: string, labels?: readonly T[]): Gauge<T> =>
-    new Gauge(series(name, help, labels))
+  const counter = <T extends string = never>(
+    name: string,
+    help: string,
+    labels?: readonly T[],
+  ): CounterOf<T> => new QuickCounter(series(name, help, labels))
+  const gauge = <T extends string = never>(name: string, help: string, labels?: readonly T[]): GaugeOf<T> =>
+    labels ? new Gauge(series(name, help, labels)) : new QuickGauge(series(name, help))
   // Over several processes the sum of these means nothing: one of them counts, mostly the worst.
   const worst = <T extends string = never>(
     spec: ReturnType<typeof series<T>>,
@@ -123,16 +134,11 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   const traced = <T extends string = never>(
     spec: ReturnType<typeof series<T>>,
     buckets: number[],
-  ): TracedHistogramOf<T> => {
-    // prom-client would refuse a registry that isn't OpenMetrics only, so this one is put in afterwards.
-    const made = new TracedHistogram({ ...spec, buckets, registers: [] })
-    registry.registerMetric(made)
-    return made
-  }
+  ): TracedHistogramOf<T> => new TracedHistogram({ ...spec, buckets })
   const histogram = <T extends string = never>(
     spec: ReturnType<typeof series<T>>,
     buckets: number[],
-  ): Histogram<T> => new Histogram({ ...spec, buckets })
+  ): HistogramOf<T> => new QuickHistogram({ ...spec, buckets })
 
   const metrics: Metrics = {
     registry,
