@@ -18,7 +18,8 @@ export async function runGateway(config: Config): Promise<void> {
   const instanceId = config.INSTANCE_ID ?? randomUUID()
   const redact = { fields: ['card', 'cards'] }
   const logger = createLogger({ service: 'gateway', instanceId, level: config.LOG_LEVEL, redact })
-  const audit = createLogger({ service: 'gateway', instanceId, level: 'info', redact })
+  // Each line at once: what an operator did must not be lost with a process that is killed for it.
+  const audit = createLogger({ service: 'gateway', instanceId, level: 'info', redact, joinMs: 0 })
   const metrics = createMetrics({ logLinesDropped: logger.dropped })
   const tracing = startTracing({
     ...tracingOptionsOf(config),

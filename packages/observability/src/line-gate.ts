@@ -5,11 +5,11 @@ export type LineTarget = Pick<NodeJS.WritableStream, 'write' | 'on' | 'removeLis
 export interface LineGateOptions {
   readonly target: LineTarget
   readonly maxBufferedBytes: number
-  /** Write the lines of one turn of the event loop together, at its end or when the process exits. */
-  readonly joinLines: boolean
+  /** For how long lines are gathered to be written together; the process's exit writes them too. 0: each at once. */
+  readonly joinMs: number
 }
 
-/** More is written before the turn is over. */
+/** More is written before the time is over. */
 const maxJoinedBytes = 65_536
 
 /**
@@ -19,7 +19,7 @@ const maxJoinedBytes = 65_536
 export class LineGate {
   readonly #target: LineTarget
   readonly #maxBufferedBytes: number
-  readonly #joinLines: boolean
+  readonly #joinMs: number
   readonly #waiting = new Set<() => void>()
   /** Accepted, and not yet taken by the target. */
   #pendingBytes = 0
@@ -28,17 +28,18 @@ export class LineGate {
   #joined = ''
   #joinedBytes = 0
   #joinedLines = 0
+  #timer: NodeJS.Timeout | undefined
   #dropped = 0
   #targetClosed = false
 
-  constructor({ target, maxBufferedBytes, joinLines }: LineGateOptions) {
+  constructor({ target, maxBufferedBytes, joinMs }: LineGateOptions) {
     this.#target = target
     this.#maxBufferedBytes = maxBufferedBytes
-    this.#joinLines = joinLines
+    this.#joinMs = joinMs
     // Without a listener a closed stdout (EPIPE) would end the process. Each lost line is counted by its write callback.
     target.on('error', () => {})
     target.on('close', () => this.#giveUp())
-    if (joinLines) process.on('exit', () => this.#writeJoined())
+    if (joinMs > 0) process.on('exit', () => this.#writeJoined())
   }
 
   /** Lines dropped since the start. */
@@ -60,14 +61,16 @@ export class LineGate {
     }
     this.#pendingBytes += bytes
     this.#pendingLines += 1
-    if (this.#joinedLines === 0 && this.#joinLines && !isUrgent) setImmediate(() => this.#writeJoined())
     this.#joined += line
     this.#joinedBytes += bytes
     this.#joinedLines += 1
-    if (!this.#joinLines || isUrgent || this.#joinedBytes > maxJoinedBytes) this.#writeJoined()
+    if (this.#joinMs === 0 || isUrgent || this.#joinedBytes > maxJoinedBytes) this.#writeJoined()
+    else this.#timer ??= setTimeout(() => this.#writeJoined(), this.#joinMs)
   }
 
   #writeJoined(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
     if (this.#joinedLines === 0) return
     const [text, bytes, lines] = [this.#joined, this.#joinedBytes, this.#joinedLines]
     this.#joined = ''

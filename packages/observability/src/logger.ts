@@ -22,7 +22,10 @@ export const logLevels: readonly ['error', 'warn', 'info', 'debug'] = ['error', 
 /** One of `logLevels`. */
 export type LogLevel = (typeof logLevels)[number]
 
-/** Fields of a log line beside the standard ones. An Error goes in `err`. Values are redacted and bounded. */
+/**
+ * Fields of a log line beside the standard ones. An Error goes in `err`. Values are redacted and bounded. Who says whose
+ * request it is (`requestId`) says all ids: those of the running context are not put beside them.
+ */
 export type LogContext = Readonly<Record<string, unknown>>
 
 /**
@@ -54,10 +57,12 @@ export interface LoggerOptions {
   /** Default `info`. */
   readonly level?: LogLevel
   /**
-   * Default `process.stdout`, to which the lines of one turn of the event loop go in one write; `warn` and `error` go at
-   * once, with all before them. Any other stream gets each line at once. Not closed by the logger.
+   * Default `process.stdout`, to which lines go that were gathered for `joinMs` or 64 KiB; `warn` and `error` go at once,
+   * with all before them. Any other stream gets each line at once. Not closed by the logger.
    */
   readonly stream?: LineTarget
+  /** For how long lines are gathered to be one write, in ms. Default 20 for `process.stdout`; 0 writes each at once. */
+  readonly joinMs?: number
   /** Added to the built-in rules. */
   readonly redact?: RedactOptions
   /** Lines beyond this many bytes waiting in the sink are dropped and counted. Default 1 MiB. */
@@ -69,6 +74,8 @@ export interface LoggerOptions {
 const reserved: ReadonlySet<string> = new Set(['level', 'time', 'msg', 'service', 'instanceId'])
 const lineSymbol = Symbol.for('message')
 const maxLineLength = 65_536
+/** A write costs as much as ten lines, half of it to wake the reader. */
+const stdoutJoinMs = 20
 
 /** What winston hands on: the line is all of it. */
 interface LineInfo {
@@ -87,7 +94,8 @@ export function createLogger(options: LoggerOptions): Logger {
   requireOption(maxBufferedBytes > 0, 'maxBufferedBytes must be above 0')
   const redactor = createRedactor(options.redact)
   const { stream: target = process.stdout } = options
-  const gate = new LineGate({ target, maxBufferedBytes, joinLines: target === process.stdout })
+  const { joinMs = target === process.stdout ? stdoutJoinMs : 0 } = options
+  const gate = new LineGate({ target, maxBufferedBytes, joinMs })
   const transport = new Transport({
     log: (info: LineInfo) =>
       gate.write(`${info[lineSymbol]}\n`, info.level === 'error' || info.level === 'warn'),
@@ -98,8 +106,9 @@ export function createLogger(options: LoggerOptions): Logger {
     transports: [transport],
   })
   // Straight to the transport: the line is finished, and winston's own way leads through three streams and their ticks.
+  const taken = (): void => {}
   root.write = (info: LineInfo): boolean => {
-    transport.log?.(info, () => {})
+    transport.log?.(info, taken)
     return true
   }
   const text = createTextWriter(redactor)
@@ -107,17 +116,16 @@ export function createLogger(options: LoggerOptions): Logger {
   const timeText = isoTime()
   const origin = `"service":${JSON.stringify(service)},"instanceId":${JSON.stringify(instanceId)}`
   let reported = 0
+  let rank = logLevels.indexOf(level)
+  // winston would ask each of its transports.
+  const isEnabled = (name: LogLevel): boolean => logLevels.indexOf(name) <= rank
 
   const fieldsText = (fields: LogContext): string =>
     flatFields(fields) ?? membersText(renameReserved(toPlain(fields, redactor)))
   const put = (name: LogLevel, msg: string, fields: string): void => {
     const head = `{"level":"${name}","time":"${timeText(now())}","msg":${text(msg)},${origin}`
     const isWhole = head.length + fields.length < maxLineLength
-    root.log({
-      level: name,
-      message: msg,
-      [lineSymbol]: `${head}${isWhole ? fields : ',"truncated":true'}}`,
-    })
+    root.write({ level: name, [lineSymbol]: `${head}${isWhole ? fields : ',"truncated":true'}}` })
   }
   // Says how many lines are missing, as the first line after the gap.
   const reportDrops = (): void => {
@@ -128,11 +136,14 @@ export function createLogger(options: LoggerOptions): Logger {
   }
 
   const make = (bound: LogContext): Logger => {
+    const isBound = Object.keys(bound).length > 0
     const write = (name: LogLevel, msg: string, context?: LogContext): void => {
-      if (!root.isLevelEnabled(name)) return
+      if (!isEnabled(name)) return
       reportDrops()
+      const own = isBound ? { ...bound, ...context } : (context ?? bound)
+      if ('requestId' in own) return put(name, msg, fieldsText(own))
       const { traceparent: _, ...ids } = currentContext() ?? {}
-      put(name, msg, fieldsText({ ...ids, ...spanIds(), ...bound, ...context }))
+      put(name, msg, fieldsText({ ...ids, ...spanIds(), ...own }))
     }
     return {
       error: (msg, context) => write('error', msg, context),
@@ -140,10 +151,11 @@ export function createLogger(options: LoggerOptions): Logger {
       info: (msg, context) => write('info', msg, context),
       debug: (msg, context) => write('debug', msg, context),
       child: (context) => make({ ...bound, ...context }),
-      isEnabled: (name) => root.isLevelEnabled(name),
+      isEnabled,
       level: () => parseLevel(root.level),
       setLevel: (name) => {
         root.level = parseLevel(name)
+        rank = logLevels.indexOf(parseLevel(name))
       },
       dropped: () => gate.dropped,
       flush: (timeoutMs) => gate.drained(timeoutMs),

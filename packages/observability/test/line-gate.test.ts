@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { PassThrough } from 'node:stream'
-import { describe, expect, it } from 'vitest'
+import { PassThrough, Writable } from 'node:stream'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { LineGate } from '../src/line-gate.ts'
 import { createLogger, type Logger } from '../src/logger.ts'
 
 interface BlockedLogger {
@@ -97,18 +98,59 @@ async function outputOf(program: string): Promise<readonly { readonly msg: strin
     .map((line): { msg: string } => JSON.parse(line))
 }
 
-describe('the lines of one turn, which go to stdout together', () => {
-  it('are one write at the end of the turn', async () => {
-    const lines = await outputOf(`
-      let writes = 0
-      const write = process.stdout.write.bind(process.stdout)
-      process.stdout.write = (...given) => (writes++, write(...given))
-      for (let i = 0; i < 10; i++) logger.info('event')
-      setImmediate(() => setImmediate(() => logger.info('after', { writes })))`)
-    expect(lines).toHaveLength(11)
-    expect(lines.at(-1)).toMatchObject({ msg: 'after', writes: 1 })
+/** Takes all at once. */
+function recordingGate(joinMs: number): { gate: LineGate; writes: string[] } {
+  const writes: string[] = []
+  const stream = new Writable({
+    decodeStrings: false,
+    write: (text: string, _encoding, done) => {
+      writes.push(text)
+      done()
+    },
+  })
+  return { writes, gate: new LineGate({ target: stream, maxBufferedBytes: 1_000_000, joinMs }) }
+}
+
+describe('lines that are gathered', () => {
+  beforeEach(() => {
+    vi.useFakeTimers()
+  })
+  afterEach(() => {
+    vi.useRealTimers()
   })
 
+  it('are one write for those of a while, and the next for those after it', () => {
+    const { gate, writes } = recordingGate(20)
+    gate.write('1\n', false)
+    vi.advanceTimersByTime(19)
+    gate.write('2\n', false)
+    expect(writes).toEqual([])
+    vi.advanceTimersByTime(1)
+    expect(writes).toEqual(['1\n2\n'])
+    gate.write('3\n', false)
+    vi.advanceTimersByTime(19)
+    expect(writes).toHaveLength(1)
+    vi.advanceTimersByTime(1)
+    expect(writes).toEqual(['1\n2\n', '3\n'])
+  })
+
+  it('go at once with an urgent one, which begins no new while', () => {
+    const { gate, writes } = recordingGate(20)
+    gate.write('1\n', false)
+    gate.write('2\n', true)
+    expect(writes).toEqual(['1\n2\n'])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('wait no longer when they are many', () => {
+    const { gate, writes } = recordingGate(20)
+    const line = `${'x'.repeat(999)}\n`
+    for (let i = 0; i < 66; i += 1) gate.write(line, false)
+    expect(writes).toEqual([line.repeat(66)])
+  })
+})
+
+describe('the lines for stdout, which are gathered', () => {
   it.each([
     ['is told to exit', 'process.exit(0)'],
     ['dies of an error', "throw new Error('unexpected')"],

@@ -119,6 +119,15 @@ describe('context', () => {
     expect(sink.lines[1]).not.toHaveProperty('connectionId')
   })
 
+  it('is not put beside the ids of an event that gives its own', () => {
+    const { logger, sink } = testLogger()
+    runWithContext({ requestId: 'r1', userId: 'u1', connectionId: 'c1' }, () => {
+      logger.info('over', { requestId: 'r2', userId: undefined })
+    })
+    expect(Object.keys(sink.lines[0] ?? {}).slice(5)).toEqual(['requestId'])
+    expect(sink.lines[0]).toMatchObject({ requestId: 'r2' })
+  })
+
   it('follows asynchronous code and keeps two runs apart', async () => {
     const { logger, sink } = testLogger()
     const run = (requestId: string): Promise<void> =>
