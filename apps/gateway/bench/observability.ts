@@ -6,7 +6,8 @@
  *   node --conditions=@gw/source bench/observability.ts [rounds] [side ...]      default: 60 rounds, all sides
  *
  * Off is what an operator can set: `LOG_LEVEL=error`, `OTEL_SDK_DISABLED=true`; metrics, which have no switch, become empty
- * objects. With `PROFILE=folder` each gateway leaves a CPU profile there.
+ * objects. With `PROFILE=folder` each gateway leaves a CPU profile there; with
+ * `ONLY='proxied request'` or `ONLY=delivery` nothing else is measured.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -21,11 +22,12 @@ import { Agent, request } from 'undici'
 import { WebSocket } from 'ws'
 import { z } from 'zod'
 import { PublishEventResponseSchema } from '../src/grpc/gen/event/event_pb.ts'
+import { ListTablesResponseSchema } from '../src/grpc/gen/game/game_pb.ts'
 import { PublisherService } from '../src/grpc/gen/gateway/v1/publisher_pb.ts'
 import { createServiceClient } from '../src/grpc/service-client.ts'
 
 const secret = 'only-for-the-bench-0123456789-abcdefghijk'
-const [sockets, messages, requests, atOnce, warmUps] = [100, 100, 250, 16, 16]
+const [sockets, messages, requests, atOnce, warmUps] = [100, 100, 1000, 16, 8]
 const ports = z.object({ port: z.int(), internalPort: z.int() })
 const usage = z.object({ cpuMicroseconds: z.number() })
 
@@ -45,6 +47,9 @@ const rounds = Number(givenRounds)
 const sideNames = givenSides.length === 0 ? Object.keys(setups) : givenSides
 
 type What = 'delivery' | 'proxied request'
+
+const bothWorks: readonly What[] = ['proxied request', 'delivery']
+const works = bothWorks.filter((what) => (process.env['ONLY'] ?? what) === what)
 
 interface Side {
   readonly name: string
@@ -90,9 +95,9 @@ async function start(name: string, env: Readonly<Record<string, string>>): Promi
     address: `127.0.0.1:${internalPort}`,
     credentials: credentials.createInsecure(),
     timeoutMs: 30_000,
-    // A tenth of the publishers is traced, as by default.
+    // Of the publishers as many are traced as by default.
     metadata: () => ({
-      traceparent: `00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0${Math.random() < 0.1 ? 1 : 0}`,
+      traceparent: `00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0${Math.random() < 0.01 ? 1 : 0}`,
     }),
   })
   const payload = { type: 'Notice', title: 'x'.repeat(200) }
@@ -185,27 +190,38 @@ function spread(values: readonly number[], digits: number): string {
   return `${middle.toFixed(digits)} (${low.toFixed(digits)} to ${high.toFixed(digits)})`
 }
 
-/** Takes all session events, or the gateways would spend the run on trying again. */
-async function startEventService(): Promise<{ readonly port: number; readonly stop: () => void }> {
+/**
+ * Takes all session events and has no tables. Without it the gateways would spend the run on trying again, and on the spans
+ * of what failed.
+ */
+async function startBackends(): Promise<{ readonly port: number; readonly stop: () => void }> {
   const bytes = (value: Buffer): Buffer => value
   const server = new Server()
-  const answer = Buffer.from(
-    toBinary(PublishEventResponseSchema, create(PublishEventResponseSchema, { success: true })),
-  )
-  server.addService(
-    {
-      publishEvent: {
-        path: '/event.EventService/PublishEvent',
-        requestStream: false,
-        responseStream: false,
-        requestSerialize: bytes,
-        requestDeserialize: bytes,
-        responseSerialize: bytes,
-        responseDeserialize: bytes,
+  const answers = {
+    '/event.EventService/PublishEvent': toBinary(
+      PublishEventResponseSchema,
+      create(PublishEventResponseSchema, { success: true }),
+    ),
+    '/game.GameService/ListTables': toBinary(ListTablesResponseSchema, create(ListTablesResponseSchema)),
+  }
+  for (const [path, answer] of Object.entries(answers))
+    server.addService(
+      {
+        method: {
+          path,
+          requestStream: false,
+          responseStream: false,
+          requestSerialize: bytes,
+          requestDeserialize: bytes,
+          responseSerialize: bytes,
+          responseDeserialize: bytes,
+        },
       },
-    },
-    { publishEvent: (_call: unknown, done: (error: null, value: Buffer) => void) => done(null, answer) },
-  )
+      {
+        method: (_call: unknown, done: (error: null, value: Buffer) => void) =>
+          done(null, Buffer.from(answer)),
+      },
+    )
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
       error ? reject(error) : resolve(bound),
@@ -214,7 +230,7 @@ async function startEventService(): Promise<{ readonly port: number; readonly st
   return { port, stop: () => server.forceShutdown() }
 }
 
-const event = await startEventService()
+const backends = await startBackends()
 const balance = createServer((_request, response) => {
   response.setHeader('content-type', 'application/json')
   response.end(JSON.stringify({ accountId: 'user-0', balance: 1000, history: 'x'.repeat(900) }))
@@ -232,7 +248,8 @@ const env = {
   JWT_HS256_SECRET: secret,
   HTTP_RATE_LIMIT_MAX: '10000000',
   BALANCE_SERVICE_HTTP_URL: `127.0.0.1:${typeof address === 'object' ? address?.port : 0}`,
-  EVENT_SERVICE_URL: `127.0.0.1:${event.port}`,
+  EVENT_SERVICE_URL: `127.0.0.1:${backends.port}`,
+  GAME_SERVICE_URL: `127.0.0.1:${backends.port}`,
   OTEL_EXPORTER_OTLP_ENDPOINT: sink.endpoint,
   // Before the gateway's next turn. The default of 2 s makes fewer and larger batches.
   OTEL_BSP_SCHEDULE_DELAY: '500',
@@ -242,7 +259,7 @@ stayAwake()
 for (const name of sideNames) sides.push(await start(name, env))
 const startedAt = performance.now()
 for (let round = 0; round < warmUps + rounds; round++)
-  for (const what of ['proxied request', 'delivery'] as const)
+  for (const what of works)
     for (const side of round % 2 === 0 ? sides : sides.toReversed()) await takeTurn(side, what)
 isLoading = false
 await setTimeout(1000)
@@ -251,7 +268,7 @@ console.log(
   `Node ${process.version}, ${cpus()[0]?.model}, ${cpus().length} cores; ${sockets} sockets, ${messages} messages and ${requests} requests a turn, ` +
     `${rounds} rounds after ${warmUps} to warm up, ${Math.round((performance.now() - startedAt) / 1000)} s`,
 )
-for (const what of ['delivery', 'proxied request'] as const) {
+for (const what of works) {
   const of = (side: Side | undefined): readonly number[] => side?.results[what].slice(warmUps) ?? []
   const [off, ...others] = sides.map((side) => ({ name: side.name, values: of(side) }))
   const base = off?.values ?? []
@@ -284,7 +301,7 @@ for (const { child, clients } of sides) {
 }
 await Promise.all(sides.map(({ child }) => once(child, 'exit')))
 balance.close()
-event.stop()
+backends.stop()
 await agent.close()
 await sink[Symbol.asyncDispose]()
 process.exit(0)
