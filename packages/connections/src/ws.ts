@@ -10,6 +10,8 @@ interface RawSocket {
 }
 
 const open = 1
+/** Unmasked and without a payload, as `ws` builds it too (RFC 6455 §5.5.2). */
+const pingFrame: Buffer = Buffer.from([0x89, 0])
 
 export interface FromWebSocketOptions {
   /** Write past Node's stream where that is possible (plain TCP). Default true. */
@@ -83,9 +85,15 @@ class WsSocket implements SocketLike {
   }
 
   ping(): void {
-    if (this.#socket.readyState !== open) return
-    this.#socket.ping()
-    this.#detour()
+    const writer = this.#writer
+    if (writer?.isFirst === true && !this.#isEnding) {
+      writer.tryWrite(pingFrame)
+      // Libuv holds it back: nothing may pass it.
+      if (writer.pendingBytes > 0) this.#events?.onDetour()
+    } else if (this.#socket.readyState === open) {
+      this.#socket.ping()
+      this.#detour()
+    }
   }
 
   close(code: number, reason: string): void {

@@ -68,6 +68,26 @@ function accepted(): Promise<Accepted> {
   return new Promise((resolve) => waiting.push(resolve))
 }
 
+/** What a stream of a server's frames holds. Throws where there is no frame. */
+function countFrames(bytes: Buffer) {
+  const counts = { text: 0, ping: 0, close: 0, lengths: new Set<number>() }
+  const kinds = new Map([
+    [0x81, 'text'],
+    [0x89, 'ping'],
+    [0x88, 'close'],
+  ] as const)
+  for (let at = 0; at < bytes.length;) {
+    const kind = kinds.get(bytes.readUInt8(at) as 0x81)
+    if (kind === undefined) throw new Error(`No frame begins at ${at}`)
+    const short = bytes.readUInt8(at + 1)
+    const [head, length] = short < 126 ? [2, short] : [4, bytes.readUInt16BE(at + 2)]
+    counts[kind]++
+    counts.lengths.add(length)
+    at += head + length
+  }
+  return counts
+}
+
 function rawOf(socket: WebSocket): Socket {
   return (socket as unknown as { readonly _socket: Socket })._socket
 }
@@ -134,6 +154,53 @@ describe.each([
     await client.next('large')
     const numbers = client.received.filter(({ type }) => type === 'n').map(({ at }) => at)
     expect(numbers).toEqual(Array.from({ length: 200 }, (_, at) => at))
+  })
+
+  it('a ping is in its place among the messages, and does not change the way', async () => {
+    let calls = 0
+    if (sendAllOfWay !== undefined)
+      useSendAll((...args) => {
+        calls++
+        return sendAllOfWay(...args)
+      })
+    const peer = accepted()
+    await using client = await connectWs(url)
+    const { connection, socket } = await peer
+    const heard: string[] = []
+    client.ws.on('ping', () => heard.push('ping'))
+    client.ws.on('message', (data) => heard.push(String(data)))
+    for (const [at, type] of ['a', 'b', 'c'].entries()) {
+      connection.sendText(JSON.stringify({ type }))
+      await client.next(type)
+      connection.ping()
+      await once(socket, 'pong')
+      expect(connection.isAlive).toBe(true)
+      expect(heard).toHaveLength(2 * at + 2)
+    }
+    expect(heard).toEqual(['{"type":"a"}', 'ping', '{"type":"b"}', 'ping', '{"type":"c"}', 'ping'])
+    expect(calls).toBe(way === 'many sockets in one call' ? 2 : 0)
+  })
+
+  it('goes on in order when pings come to a peer that stopped reading', async () => {
+    settings = { outbound: { softBytes: 64 << 20, hardBytes: 64 << 20, drainTimeoutMs: 20_000 } }
+    const peer = accepted()
+    const client = await connectRaw()
+    const { connection } = await peer
+    const frame = encodeFrame('x'.repeat(60_000))
+    for (let at = 0; at < 200; at++) {
+      connection.send(frame)
+      if (at % 3 === 0) connection.ping()
+      if (at % 7 === 0) await new Promise(setImmediate)
+    }
+    connection.close(1000, 'end')
+    const whole = 200 * frame.length + 67 * 2 + 7
+    const chunks: Buffer[] = []
+    for await (const chunk of client as AsyncIterable<Buffer>) {
+      chunks.push(chunk)
+      if (chunks.reduce((sum, { length }) => sum + length, 0) >= whole) break
+    }
+    const counts = countFrames(Buffer.concat(chunks))
+    expect(counts).toEqual({ text: 200, ping: 67, close: 1, lengths: new Set([60_000, 0, 5]) })
   })
 
   it('keeps the round trip of a ping', async () => {
