@@ -1,6 +1,6 @@
 /**
  * The edge beside control rows of the same run: proxied requests for each CPU-second of the front, added p99 at half of what
- * it can, memory while 1 GB goes through.
+ * it can (its connections open before), memory while 1 GB goes through.
  *
  *   node --conditions=@gw/source bench/edge.ts [seconds] [rounds]      default 2 3; NGINX_BINARY=path where it isn't in the PATH
  *
@@ -61,7 +61,9 @@ async function startGateway(origin: string): Promise<Front> {
   const port = await freePort()
   const [metrics, internal] = [await freePort(), await freePort()]
   const main = new URL('../src/main.ts', import.meta.url).pathname
-  const child = spawn(process.execPath, ['--conditions=@gw/source', main], {
+  // As the image starts it.
+  const flags = ['--conditions=@gw/source', '--min-semi-space-size=16']
+  const child = spawn(process.execPath, [...flags, main], {
     env: {
       PATH: process.env['PATH'],
       HOST: '127.0.0.1',

@@ -1,6 +1,7 @@
 /** One instance in this process, alone or as a worker: start, signals, exit code. */
 import cluster from 'node:cluster'
 import { randomUUID } from 'node:crypto'
+import { setFlagsFromString } from 'node:v8'
 import { useSendAll } from '@gw/connections'
 import { createLogger } from '@gw/observability/logger'
 import { createMetrics } from '@gw/observability/metrics'
@@ -29,6 +30,8 @@ export async function runGateway(config: Config): Promise<void> {
     onDrop: ({ reason, count }) => metrics.spansDropped.inc({ reason }, count),
   })
   metrics.buildInfo.set({ version: serviceVersion, node: process.version }, 1)
+  // Threads that help to collect young objects must be waited for; on taken cores that is a stall of tens of ms (docs/http.md).
+  setFlagsFromString('--no-parallel-scavenge')
   // One for the process, as its event loop is.
   if (config.NATIVE_SEND) useSendAll(sendAll)
   const gateway = createGateway({
