@@ -168,7 +168,7 @@ describe.each([
     const { connection, socket } = await peer
     const heard: string[] = []
     client.ws.on('ping', () => heard.push('ping'))
-    client.ws.on('message', (data) => heard.push(String(data)))
+    client.ws.on('message', (data: Buffer) => heard.push(data.toString()))
     for (const [at, type] of ['a', 'b', 'c'].entries()) {
       connection.sendText(JSON.stringify({ type }))
       await client.next(type)
