@@ -2,7 +2,7 @@
  * Gives back what a storm of connects leaves in V8's heap: each costs half a megabyte of short-lived objects, and for ten
  * thousand sockets the pages between the living are more than the living.
  *
- *   storm ──▶ quiet for 3 s ──▶ V8 told to favour memory ──20 s, or the next storm──▶ told to favour speed
+ *   storm ──▶ quiet for 3 s ──▶ V8 told to favour memory ──20 s, or the next storm──▶ told to favour speed, for 5 min at least
  *
  * V8's own memory reducer collects in small steps and compacts, but waits until next to nothing is allocated, which with the
  * pings of thousands of sockets is never. Told to favour memory it does not wait. V8 reads these flags at each decision.
@@ -22,13 +22,15 @@ export interface HeapTrim {
   close(): void
 }
 
-/** Fewer leave nothing behind that would be worth a collection. */
-const stormSockets = 500
-/** A second with more than this share of the storm's sockets still belongs to it. */
-const quietShare = 0.02
+/** Fewer leave nothing behind that would be worth some pauses (docs/fan-out.md). */
+const stormSockets = 2000
+/** With more new sockets a second belongs to a storm; with fewer it is the usual coming and going. */
+const calmSockets = 20
 const quietSeconds = 3
 /** The reducer looks every 8 s; then its collections follow each other within a second. */
 const trimSeconds = 20
+/** From the beginning of a trim to the next one's, however it storms. */
+const restSeconds = 300
 
 function everySecondByTimer(step: () => void): () => void {
   const timer = setInterval(step, 1000).unref()
@@ -50,14 +52,22 @@ function tellV8(isOn: boolean): void {
 export function createHeapTrim(options: HeapTrimOptions): HeapTrim {
   const { opened, everySecond = everySecondByTimer, favourMemory = tellV8 } = options
   let seen = opened()
-  /** Sockets since the last trim. */
+  /** Sockets of storms since the last trim. */
   let storm = 0
   let quietFor = 0
-  let trimmingFor: number | undefined
+  let isTrimming = false
+  let sinceTrim = restSeconds
+
+  function begin(): void {
+    storm = 0
+    sinceTrim = 0
+    isTrimming = true
+    favourMemory(true)
+  }
 
   function end(): void {
-    if (trimmingFor === undefined) return
-    trimmingFor = undefined
+    if (!isTrimming) return
+    isTrimming = false
     favourMemory(false)
   }
 
@@ -65,16 +75,12 @@ export function createHeapTrim(options: HeapTrimOptions): HeapTrim {
     const now = opened()
     const fresh = now - seen
     seen = now
-    storm += fresh
-    quietFor = fresh > storm * quietShare ? 0 : quietFor + 1
-    if (trimmingFor !== undefined) {
-      trimmingFor += 1
-      if (trimmingFor >= trimSeconds || storm >= stormSockets) end()
-    } else if (storm >= stormSockets && quietFor >= quietSeconds) {
-      storm = 0
-      trimmingFor = 0
-      favourMemory(true)
-    }
+    sinceTrim += 1
+    quietFor = fresh > calmSockets ? 0 : quietFor + 1
+    if (quietFor === 0) storm += fresh
+    const isStorm = storm >= stormSockets
+    if (isTrimming && (isStorm || sinceTrim >= trimSeconds)) end()
+    else if (isStorm && quietFor >= quietSeconds && sinceTrim >= restSeconds) begin()
   })
 
   return {
