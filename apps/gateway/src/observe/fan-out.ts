@@ -105,7 +105,8 @@ export function createFanOutObserver(metrics: Metrics): FanOutObserver {
 
   function recordWritten(): void {
     const endedAtMs = performance.now()
-    for (const { message, counts, startedAtMs, delivery, ...one } of written.splice(0)) {
+    for (const one of written.splice(0)) {
+      const { message, counts, startedAtMs, delivery } = one
       countSent(typeOf(message.data), counts)
       if (one.isReplay) continue
       const receivers = sendResults.reduce((sum, result) => sum + counts[result], 0)
