@@ -9,7 +9,16 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { run } from '../lib/run.ts'
 import { isObject, readObject, root, workspacePackages } from '../lib/workspace.ts'
 
-const general = ['auth', 'chat', 'connections', 'observability', 'protocol', 'pubsub', 'ratelimit'] as const
+const general = [
+  'auth',
+  'chat',
+  'connections',
+  'observability',
+  'protocol',
+  'pubsub',
+  'ratelimit',
+  'send-all',
+] as const
 
 /** What the sources of each may import, from the architecture; whoever is not named may import nothing. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
@@ -22,6 +31,7 @@ const mayDeclare: Readonly<Record<string, readonly string[]>> = {
   ...mayImport,
   gateway: [...general, 'client'],
   chat: ['pubsub'],
+  connections: ['send-all'],
 }
 
 const bin = join(root, 'node_modules/.bin')
@@ -104,7 +114,7 @@ test('turbo names every forbidden dependency, an undeclared one, and an import t
   const { output, code } = await run([join(bin, 'turbo'), 'boundaries', '--no-color'], { cwd: copy })
   // Messages are wrapped at the terminal's width, also within a name.
   const text = output.replace(/\n\s*\|\s*/g, '').replaceAll(' ', '')
-  const found = [...text.matchAll(/Package`@gw\/(\w+)`foundwith[^`]*`@gw\/(\w+)`/g)].map(
+  const found = [...text.matchAll(/Package`@gw\/([\w-]+)`foundwith[^`]*`@gw\/([\w-]+)`/g)].map(
     ([, to, from]) => `${from}-${to}`,
   )
   const forbidden = pairs()
