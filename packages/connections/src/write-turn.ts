@@ -26,7 +26,8 @@ const maxPauseMs = 5
 
 /**
  * Gives all of `bytes` to each socket of `fds`, file descriptors up to the first that is negative, and waits for none of them. Into
- * `rest` go the places of those that took less or failed, each with the bytes that it took; returns how many.
+ * `rest` go the places of those that took less or failed, each with the bytes that it took; returns how many. Throws before
+ * anything is written, or not at all.
  */
 export type SendAll = (fds: Int32Array, bytes: Uint8Array, rest: Int32Array) => number
 
@@ -214,7 +215,9 @@ export class WriteTurn {
     const due = this.#due
     const count = this.#dueCount
     const callbacks = this.#callbacks
+    // Two lists in turn, whatever is thrown below.
     this.#due = this.#spare
+    this.#spare = due
     this.#dueCount = 0
     this.#callbacks = []
     this.#isScheduled = false
@@ -222,7 +225,6 @@ export class WriteTurn {
     this.#flushingSinceMs = Math.trunc(startedAtMs)
     for (let at = 0; at < count;) at = this.#writeFrom(due, at, count)
     for (const callback of callbacks) callback()
-    this.#spare = due
     this.#flushingSinceMs = undefined
     this.#single = undefined
     const endedAtMs = performance.now()
@@ -263,7 +265,14 @@ export class WriteTurn {
 
   #sendToAll(slots: Int32Array, bytes: Buffer): void {
     const rest = this.#rest
-    const restCount = this.#sendAll?.(this.#run, bytes, rest) ?? 0
+    let restCount: number
+    try {
+      restCount = this.#sendAll?.(this.#run, bytes, rest) ?? 0
+    } catch {
+      // Nothing is written then: the handles do without it, and no socket of the turn is left out.
+      for (const slot of slots) this.#write(slot, bytes)
+      return
+    }
     for (let at = 0; at < slots.length; at++) this.count(slots[at] ?? -1, bytes.length)
     for (let at = 0; at < restCount; at++) {
       const slot = slots[rest[2 * at] ?? -1] ?? -1

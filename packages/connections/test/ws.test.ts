@@ -349,6 +349,30 @@ describe.each([
   })
 })
 
+describe('useSendAll', () => {
+  beforeEach(() => {
+    direct = true
+  })
+  afterEach(() => useSendAll(undefined))
+
+  it('leaves nobody out when it throws: the handles go on', async () => {
+    let thrown = 0
+    useSendAll(() => {
+      thrown++
+      throw new TypeError('not today')
+    })
+    const peer = accepted()
+    await using client = await connectWs(url)
+    const { connection } = await peer
+    for (const type of ['a', 'b', 'c']) {
+      connection.sendText(JSON.stringify({ type }))
+      await client.next(type)
+    }
+    expect(thrown).toBe(2)
+    expect(connection.sentBytes).toBe(3 * encodeFrame('{"type":"a"}').length)
+  })
+})
+
 /** `sendAll` that also says which file descriptors it was given. */
 function watchFds(): { readonly fds: Set<number>; readonly sendAll: SendAll } {
   const seen = new Set<number>()
