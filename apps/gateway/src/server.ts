@@ -29,7 +29,7 @@ import { createHttpApp } from './http/app.ts'
 import { createProxies } from './http/proxies.ts'
 import { createProxy } from './http/proxy.ts'
 import { createRoutes } from './http/routes/routes.ts'
-import { createProxyDispatcher } from './http/proxy-dispatcher.ts'
+import { ProxyDispatcher } from './http/proxy-dispatcher.ts'
 import { keySourcesOf } from './key-sources.ts'
 import { createLimits } from './limits.ts'
 import { createObserver } from './observe.ts'
@@ -344,7 +344,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     startStanding: standing.start,
   })
 
-  const proxyDispatcher = createProxyDispatcher({ timeoutMs: config.PROXY_TIMEOUT_MS, tls })
+  const proxyDispatcher = new ProxyDispatcher({ timeoutMs: config.PROXY_TIMEOUT_MS, tls })
   const readiness: Readiness = {
     notReadyReason() {
       if (state !== 'serving') return 'draining'

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readBackendTls } from '../src/backend-tls.ts'
 import { ConfigError } from '../src/config.ts'
 import { createBackends } from '../src/grpc/backends.ts'
-import { createProxyDispatcher } from '../src/http/proxy-dispatcher.ts'
+import { ProxyDispatcher } from '../src/http/proxy-dispatcher.ts'
 import { muted, serveGame } from './harness/grpc-game.ts'
 import { listening } from './harness/listening.ts'
 
@@ -123,15 +123,16 @@ test('TLS: the backend’s certificate must be vouched for and carry its name; w
 })
 
 test('TLS to an HTTP backend, both ways', async () => {
+  const large = 'in'.repeat(500_000)
   await using server = await listening(
     createTlsServer(
       { cert: backend.cert, key: backend.key, ca: gateway.cert, requestCert: true, rejectUnauthorized: true },
-      (_request, response) => response.end('in'),
+      (_request, response) => response.end(large),
     ),
   )
   const origin = `https://127.0.0.1:${server.port}`
   const ask = async (tls: ReturnType<typeof readBackendTls>): Promise<string> => {
-    const dispatcher = createProxyDispatcher({ timeoutMs: 5000, tls })
+    const dispatcher = new ProxyDispatcher({ timeoutMs: 5000, tls })
     const answer = await dispatcher.request({ origin, path: '/', method: 'GET' }).then(
       async ({ body }) => body.text(),
       () => 'refused',
@@ -140,7 +141,7 @@ test('TLS to an HTTP backend, both ways', async () => {
     return answer
   }
   const mutual = { ca: backend.cert, cert: gateway.cert, key: gateway.key, serverName: 'game.internal' }
-  expect(await ask(mutual)).toBe('in')
+  expect(await ask(mutual)).toBe(large)
   expect(await ask({ ca: backend.cert, serverName: 'game.internal' })).toBe('refused')
   expect(await ask({ ...mutual, serverName: 'other.internal' })).toBe('refused')
 })

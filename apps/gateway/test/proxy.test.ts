@@ -11,7 +11,7 @@ import express from 'express'
 import { expect, test } from 'vitest'
 import { createBackendGuard } from '../src/grpc/backend-guard.ts'
 import { createProxy, type ProxyOptions } from '../src/http/proxy.ts'
-import { createProxyDispatcher } from '../src/http/proxy-dispatcher.ts'
+import { ProxyDispatcher } from '../src/http/proxy-dispatcher.ts'
 import { listening } from './harness/listening.ts'
 
 const identity: Identity = {
@@ -33,7 +33,7 @@ async function proxyTo(
 ): Promise<Rig> {
   const upstream = typeof backend === 'string' ? undefined : await listening(createServer(backend))
   const target = typeof backend === 'string' ? backend : (upstream?.url ?? '')
-  const dispatcher = createProxyDispatcher({ timeoutMs })
+  const dispatcher = new ProxyDispatcher({ timeoutMs })
   const results: string[] = []
   const app = express()
   app.use((req, _res, next) => {

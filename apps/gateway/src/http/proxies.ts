@@ -4,10 +4,10 @@
  * itself what a caller may do. It knows the caller by `x-user-id`.
  */
 import type { Request, RequestHandler } from 'express'
-import type { Dispatcher } from 'undici'
 import type { Config } from '../config.ts'
 import type { BackendGuard } from '../grpc/backend-guard.ts'
 import { traceProxy } from '../observe/traced-proxy.ts'
+import type { ProxyDispatcher } from './proxy-dispatcher.ts'
 import { createProxy, type ProxyResult } from './proxy.ts'
 
 export type ProxiedService = 'game' | 'player' | 'balance' | 'event'
@@ -28,7 +28,7 @@ export interface ProxiesOptions {
     | 'PROXY_TIMEOUT_MS'
     | 'PROXY_MAX_BODY_BYTES'
   >
-  readonly dispatcher: Dispatcher
+  readonly dispatcher: ProxyDispatcher
   /** One guard per service, apart from that of its gRPC side. */
   readonly guardOf: (service: ProxiedService) => BackendGuard
   readonly headers: (request: Request) => Readonly<Record<string, string>>

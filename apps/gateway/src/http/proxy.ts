@@ -14,6 +14,7 @@ import type { BackendGuard } from '../grpc/backend-guard.ts'
 import { relayHead } from './answer-fields.ts'
 import { requestHeaders } from './forwarded-headers.ts'
 import { createIdentityHeaders } from './identity-headers.ts'
+import type { ProxyDispatcher } from './proxy-dispatcher.ts'
 import { requestBudgetMs } from './request-budget.ts'
 import { sendError } from './send-error.ts'
 
@@ -28,7 +29,7 @@ export interface ProxyOptions {
   readonly target: string
   /** Deadline of the whole exchange; a client can shorten it (`X-Request-Timeout-Ms`). */
   readonly timeoutMs: number
-  readonly dispatcher: Dispatcher
+  readonly dispatcher: ProxyDispatcher
   /** Concurrency cap, breaker, and one retry of a GET that nobody took. */
   readonly guard: BackendGuard
   /** Larger request bodies are refused with 413. Default 10 MiB. */
@@ -146,7 +147,10 @@ function relay({ request, response, ...exchange }: Exchange, options: ProxyOptio
         relayHead(response, statusCode, headers)
       },
       onResponseData(controller, chunk) {
-        if (response.write(chunk) || response.writableLength < mostWaitingBytes) return
+        const done = (error?: Error | null): void => {
+          if (!error) dispatcher.release(chunk)
+        }
+        if (response.write(chunk, done) || response.writableLength < mostWaitingBytes) return
         controller.pause()
         response.once('drain', () => controller.resume())
       },
