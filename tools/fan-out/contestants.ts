@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { spawn } from 'node:child_process'
 import { setTimeout as pause } from 'node:timers/promises'
 import { freePort, startOtlpSink, startRedis, type TestRedis } from '@gw/testing'
+import { compileC } from '@gw/testing/compile-c'
 import { type Platform, startGateway, startPlatform, tokenOf } from '../chaos/gateway-process.ts'
 import { startProcess } from '../lib/dev-process.ts'
 import { isObject } from '../lib/workspace.ts'
-import { compile } from './native.ts'
 
 /**
  * `rawcast` is a bare epoll loop in C: what the kernel allows. `handle`: what Node allows. `observed` is the gateway with
@@ -46,7 +46,7 @@ export interface Ground {
 const users = 10_000
 
 export async function prepareGround(): Promise<Ground> {
-  const wsload = await compile('wsload')
+  const wsload = await compileC(join(import.meta.dirname, 'wsload.c'))
   const folder = mkdtempSync(join(tmpdir(), 'gw-fan-out-'))
   const redis = await startRedis()
   const platform = await startPlatform()
@@ -177,7 +177,9 @@ async function startSocketIo({ redis }: Ground): Promise<Contestant> {
 
 async function startRawcast(): Promise<Contestant> {
   const [port, ingestPort] = [await freePort(), await freePort()]
-  const child = spawn(await compile('rawcast'), [`${port}`, `${ingestPort}`], { stdio: 'ignore' })
+  const child = spawn(await compileC(join(import.meta.dirname, 'rawcast.c')), [`${port}`, `${ingestPort}`], {
+    stdio: 'ignore',
+  })
   const gone = new Promise((resolve) => child.once('exit', resolve))
   // It says nothing when it listens.
   await pause(200)

@@ -1,6 +1,7 @@
 /**
  * The edge beside control rows of the same run: proxied requests for each CPU-second of the front, added p99 at half of what
- * the slowest of them bears (connections open before), memory while 1 GB goes through.
+ * the slowest of them bears (median of turns of a second, requests due at even distances), memory while 1 GB goes through.
+ * The load is `httpload.c`: one in Node took a third of a core, and its own pauses were in the p99 of all rows.
  *
  *   node --conditions=@gw/source bench/edge.ts [seconds] [rounds]      default 2 3; NGINX_BINARY=path where it isn't in the PATH
  *
@@ -8,16 +9,20 @@
  * address, identity headers, breaker, metrics, access log; `hpm` http-proxy-middleware on Express without any of these, as
  * it comes and with kept connections; `nginx` one worker, kept connections. All pass the same paths of the same origin.
  */
-import { type ChildProcess, fork, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, execFile, fork, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { freePort, signToken } from '@gw/testing'
-import type { LoadOrder, LoadReport } from './edge-load.ts'
+import { compileC } from '@gw/testing/compile-c'
+import { z } from 'zod'
 
 const [seconds = 2, rounds = 3] = process.argv.slice(2).map(Number)
+/** Of a second each: a stall of the machine spoils a turn or two, and no median. */
+const latencyTurns = 15
 const secret = 'only-for-benchmarks-0123456789-abcdefgh'
 /** As many users as connections: one user may have 16 proxied requests at once. */
 const users = Array.from({ length: 64 }, (_, at) => {
@@ -125,14 +130,44 @@ function rssMbOf(pid: number): number {
   return Number(kb) / 1024
 }
 
-const load = fork(new URL('edge-load.ts', import.meta.url))
-children.push(load)
-await once(load, 'message')
+const httpload = await compileC(join(import.meta.dirname, 'httpload.c'))
+const loadReport = z.object({ requests: z.int(), failed: z.int(), p50Ms: z.number(), p99Ms: z.number() })
+type LoadReport = z.infer<typeof loadReport>
 
-async function drive(order: LoadOrder): Promise<LoadReport> {
-  load.send(order)
-  const [report] = (await once(load, 'message')) as [LoadReport]
-  if (report.failed > 0) throw new Error(`${order.url}: ${report.failed} requests failed`)
+interface LoadOrder {
+  readonly url: string
+  readonly size: number
+  readonly connections: number
+  readonly seconds: number
+  /** Requests per second, at even distances; without it each connection asks again as soon as it was answered. */
+  readonly rate?: number
+}
+
+/** The heads of the requests for `size` bytes, one of each user. */
+function requestsFile(size: number): string {
+  const file = join(folder, `requests-${size}`)
+  const heads = users.map(
+    ({ authorization }) =>
+      `GET ${path(size)} HTTP/1.1\r\nHost: gateway\r\nAuthorization: ${authorization}\r\n\r\n`,
+  )
+  writeFileSync(file, heads.join(''))
+  return file
+}
+
+async function drive({
+  url,
+  size,
+  connections,
+  seconds: forSeconds,
+  rate = 0,
+}: LoadOrder): Promise<LoadReport> {
+  const { port } = new URL(url)
+  // At a fixed rate the connections are used once each before it counts.
+  const settleMs = rate === 0 ? 0 : 300
+  const options = [port, connections, requestsFile(size), rate, settleMs, forSeconds * 1000].map(String)
+  const { stdout } = await promisify(execFile)(httpload, options)
+  const report = loadReport.parse(JSON.parse(stdout))
+  if (report.failed > 0) throw new Error(`${url}: ${report.failed} requests failed`)
   return report
 }
 
@@ -153,7 +188,7 @@ interface Load {
 
 async function measure(front: Front, { size, connections }: Omit<Load, 'warmUpSeconds'>): Promise<Measured> {
   const before = cpuSecondsOf(front.pid)
-  const { requests } = await drive({ url: front.url, path: path(size), headers: users, connections, seconds })
+  const { requests } = await drive({ url: front.url, size, connections, seconds })
   return { perCpuSecond: requests / (cpuSecondsOf(front.pid) - before), perSecond: requests / seconds }
 }
 
@@ -162,8 +197,7 @@ async function throughput(
   { size, connections, warmUpSeconds }: Load,
 ): Promise<Map<string, Measured[]>> {
   const results = new Map<string, Measured[]>(fronts.map(({ name }) => [name, []]))
-  for (const front of fronts)
-    await drive({ url: front.url, path: path(size), headers: users, connections, seconds: warmUpSeconds })
+  for (const front of fronts) await drive({ url: front.url, size, connections, seconds: warmUpSeconds })
   // Round by round, so that a busy moment of the machine hits all rows.
   for (let round = 0; round < rounds; round++)
     for (const front of fronts) results.get(front.name)?.push(await measure(front, { size, connections }))
@@ -235,10 +269,10 @@ try {
   const rate = Math.floor(Math.min(...fronts.map(bears)) / 2)
   const direct: Front = { name: `origin alone, ${rate}/s`, url: origin.url, pid: origin.pid }
   const at = (front: Front): Promise<LoadReport> =>
-    drive({ url: front.url, path: path(1000), headers: users, connections: 64, seconds, rate })
+    drive({ url: front.url, size: 1000, connections: 64, seconds: 1, rate })
   const reports = new Map<string, LoadReport[]>()
-  for (let round = 0; round < rounds; round++)
-    for (const front of [direct, ...fronts])
+  for (let turn = 0; turn < latencyTurns; turn++)
+    for (const front of turn % 2 === 0 ? [direct, ...fronts] : [...fronts.toReversed(), direct])
       reports.set(front.name, [...(reports.get(front.name) ?? []), await at(front)])
   const p99Of = (name: string): number => median((reports.get(name) ?? []).map(({ p99Ms }) => p99Ms))
   for (const [name, all] of reports)

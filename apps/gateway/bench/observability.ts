@@ -1,9 +1,10 @@
 /**
  * What logs, metrics and traces cost the gateway: CPU time for each delivery of a fan-out and for each proxied request, with
  * everything off, with each alone, and with everything on at its defaults. The sides take turns of a tenth of a second, so
- * that each round sees the same machine; `off again` is a second `off` and shows what is noise.
+ * that each round sees the same machine; each side is three processes, since two of the same code differ by some percent;
+ * `off again` is a second `off` and shows what is noise.
  *
- *   node --conditions=@gw/source bench/observability.ts [rounds] [side ...]      default: 60 rounds, all sides
+ *   node --conditions=@gw/source bench/observability.ts [rounds] [side ...]      default: 30 rounds, all sides
  *
  * Off is what an operator can set: `LOG_LEVEL=error`, `OTEL_SDK_DISABLED=true`; metrics, which have no switch, become empty
  * objects. With `PROFILE=folder` each gateway leaves a CPU profile there; with
@@ -27,7 +28,10 @@ import { PublisherService } from '../src/grpc/gen/gateway/v1/publisher_pb.ts'
 import { createServiceClient } from '../src/grpc/service-client.ts'
 
 const secret = 'only-for-the-bench-0123456789-abcdefghijk'
-const [sockets, messages, requests, atOnce, warmUps] = [100, 100, 1000, 16, 8]
+const sockets = Number(process.env['SOCKETS'] ?? 100)
+const messages = 10_000 / sockets
+const [requests, atOnce, warmUps, processes] = [1000, 16, 8, 3]
+const [spansAfterMs, afterMs, idleMs] = [500, 700, 5000]
 const ports = z.object({ port: z.int(), internalPort: z.int() })
 const usage = z.object({ cpuMicroseconds: z.number() })
 
@@ -42,7 +46,7 @@ const setups: Readonly<Record<string, { hasMetrics: boolean; env: Readonly<Recor
   traces: { hasMetrics: false, env: noLogs },
   on: { hasMetrics: true, env: {} },
 }
-const [givenRounds = '60', ...givenSides] = process.argv.slice(2)
+const [givenRounds = '30', ...givenSides] = process.argv.slice(2)
 const rounds = Number(givenRounds)
 const sideNames = givenSides.length === 0 ? Object.keys(setups) : givenSides
 
@@ -51,16 +55,19 @@ type What = 'delivery' | 'proxied request'
 const bothWorks: readonly What[] = ['proxied request', 'delivery']
 const works = bothWorks.filter((what) => (process.env['ONLY'] ?? what) === what)
 
-interface Side {
+/** One process of a side. */
+interface Runner {
   readonly name: string
   readonly child: ChildProcess
   readonly url: string
   readonly publish: (at: number) => Promise<unknown>
   readonly clients: readonly WebSocket[]
+  /** CPU microseconds that it uses in a millisecond without work. */
+  idle: number
   /** CPU microseconds for one, a figure for each turn. */
   readonly results: Readonly<Record<What, number[]>>
-  /** The turn that the CPU time is counted for, up to the next one: the spans of a turn are sent after it. */
-  counted: { readonly what: What; readonly cpuBefore: number } | undefined
+  /** The turn that its CPU time is counted for, until `afterMs` after its end: its spans are sent then. Without the idling. */
+  counted: { readonly what: What; readonly cpuBefore: number; readonly endedAt: number } | undefined
 }
 
 const token = (user: string): string => signToken({ sub: user }, secret)
@@ -73,7 +80,7 @@ async function connect(url: string, user: string): Promise<WebSocket> {
   return socket
 }
 
-async function start(name: string, env: Readonly<Record<string, string>>): Promise<Side> {
+async function start(name: string, env: Readonly<Record<string, string>>): Promise<Runner> {
   const { hasMetrics, env: own } = setups[name] ?? allOff
   const folder = process.env['PROFILE']
   const child = fork(join(import.meta.dirname, 'gateway-host.ts'), hasMetrics ? ['metrics'] : [], {
@@ -81,7 +88,7 @@ async function start(name: string, env: Readonly<Record<string, string>>): Promi
       '--conditions=@gw/source',
       ...(folder === undefined
         ? []
-        : ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${name}.cpuprofile`]),
+        : ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${name}.${runners.length}.cpuprofile`]),
     ],
     env: { PATH: process.env['PATH'] ?? '', ...env, ...own },
     // Somebody reads the log, as a shipper does.
@@ -114,6 +121,7 @@ async function start(name: string, env: Readonly<Record<string, string>>): Promi
         channel: 'all',
         payloadJson: new TextEncoder().encode(JSON.stringify({ ...payload, at })),
       }),
+    idle: 0,
     results: { delivery: [], 'proxied request': [] },
     counted: undefined,
   }
@@ -134,7 +142,7 @@ async function cpuOf(child: ChildProcess): Promise<number> {
   return usage.parse(answer).cpuMicroseconds
 }
 
-async function fanOut({ clients, publish }: Side): Promise<void> {
+async function fanOut({ clients, publish }: Runner): Promise<void> {
   const all = Promise.withResolvers<void>()
   let left = sockets * messages
   const onMessage = (data: Buffer): void => {
@@ -149,7 +157,7 @@ async function fanOut({ clients, publish }: Side): Promise<void> {
 const agent = new Agent({ connections: atOnce })
 const headers = { authorization: `Bearer ${token('user-0')}` }
 
-async function proxy({ url }: Side): Promise<void> {
+async function proxy({ url }: Runner): Promise<void> {
   await pump(requests, async () => {
     const { statusCode, body } = await request(`${url}/api/accounts/user-0/balance`, {
       headers,
@@ -172,16 +180,54 @@ function stayAwake(): void {
   if (isLoading) setImmediate(stayAwake)
 }
 
-async function takeTurn(side: Side, what: What | undefined): Promise<void> {
-  const cpu = await cpuOf(side.child)
-  const { counted, results } = side
-  if (counted) results[counted.what].push((cpu - counted.cpuBefore) / work[counted.what].times)
-  side.counted = what && { what, cpuBefore: cpu }
-  if (what) await work[what].run(side)
+async function takeTurn(runner: Runner, what: What): Promise<void> {
+  if (runner.counted) await setTimeout(Math.max(0, runner.counted.endedAt + afterMs - performance.now()))
+  await count(Math.max(performance.now() - afterMs, runner.counted?.endedAt ?? 0))
+  const cpuBefore = await cpuOf(runner.child)
+  await work[what].run(runner)
+  runner.counted = { what, cpuBefore, endedAt: performance.now() }
+}
+
+async function measureIdle(): Promise<void> {
+  const startedAt = performance.now()
+  const before = await Promise.all(runners.map(({ child }) => cpuOf(child)))
+  await setTimeout(idleMs)
+  for (const [at, runner] of runners.entries())
+    runner.idle = ((await cpuOf(runner.child)) - (before[at] ?? 0)) / (performance.now() - startedAt)
+}
+
+/** In any order: what came before a turn, busy or idle, changes what it costs. */
+function shuffled<T>(items: readonly T[]): readonly T[] {
+  return items
+    .map((item) => ({ item, at: Math.random() }))
+    .toSorted((a, b) => a.at - b.at)
+    .map(({ item }) => item)
+}
+
+/** Ends the turns that were over at `before`. */
+async function count(before: number): Promise<void> {
+  for (const runner of runners) {
+    const { counted, results } = runner
+    if (counted === undefined || counted.endedAt > before) continue
+    runner.counted = undefined
+    const used = (await cpuOf(runner.child)) - counted.cpuBefore
+    const idled = runner.idle * (performance.now() - counted.endedAt)
+    results[counted.what].push((used - idled) / work[counted.what].times)
+  }
 }
 
 function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+}
+
+/** By round, what it took on average in the processes of a side. */
+function roundsOf(name: string, what: What): readonly number[] {
+  const all = runners
+    .filter((runner) => runner.name === name)
+    .map(({ results }) => results[what].slice(warmUps))
+  return (all[0] ?? []).map(
+    (_, round) => all.reduce((sum, values) => sum + (values[round] ?? Number.NaN), 0) / all.length,
+  )
 }
 
 /** The median, with the lowest and the highest. */
@@ -247,30 +293,32 @@ const env = {
   INTERNAL_PORT: '0',
   JWT_HS256_SECRET: secret,
   HTTP_RATE_LIMIT_MAX: '10000000',
+  MAX_CONNECTIONS_PER_ADDRESS: String(sockets),
+  WS_ACCEPTS_PER_SECOND_PER_ADDRESS: '2000',
   BALANCE_SERVICE_HTTP_URL: `127.0.0.1:${typeof address === 'object' ? address?.port : 0}`,
   EVENT_SERVICE_URL: `127.0.0.1:${backends.port}`,
   GAME_SERVICE_URL: `127.0.0.1:${backends.port}`,
   OTEL_EXPORTER_OTLP_ENDPOINT: sink.endpoint,
   // Before the gateway's next turn. The default of 2 s makes fewer and larger batches.
-  OTEL_BSP_SCHEDULE_DELAY: '500',
+  OTEL_BSP_SCHEDULE_DELAY: String(spansAfterMs),
 }
-const sides: Side[] = []
+const runners: Runner[] = []
 stayAwake()
-for (const name of sideNames) sides.push(await start(name, env))
+for (let at = 0; at < processes; at++) for (const name of sideNames) runners.push(await start(name, env))
 const startedAt = performance.now()
-for (let round = 0; round < warmUps + rounds; round++)
-  for (const what of works)
-    for (const side of round % 2 === 0 ? sides : sides.toReversed()) await takeTurn(side, what)
+for (let round = 0; round < warmUps + rounds; round++) {
+  if (round === warmUps) await measureIdle()
+  for (const what of works) for (const runner of shuffled(runners)) await takeTurn(runner, what)
+}
 isLoading = false
-await setTimeout(1000)
-for (const side of sides) await takeTurn(side, undefined)
+await setTimeout(afterMs)
+await count(performance.now())
 console.log(
   `Node ${process.version}, ${cpus()[0]?.model}, ${cpus().length} cores; ${sockets} sockets, ${messages} messages and ${requests} requests a turn, ` +
-    `${rounds} rounds after ${warmUps} to warm up, ${Math.round((performance.now() - startedAt) / 1000)} s`,
+    `${processes} processes a side, ${rounds} rounds after ${warmUps} to warm up, ${Math.round((performance.now() - startedAt) / 1000)} s`,
 )
 for (const what of works) {
-  const of = (side: Side | undefined): readonly number[] => side?.results[what].slice(warmUps) ?? []
-  const [off, ...others] = sides.map((side) => ({ name: side.name, values: of(side) }))
+  const [off, ...others] = sideNames.map((name) => ({ name, values: roundsOf(name, what) }))
   const base = off?.values ?? []
   console.log(
     `\nCPU µs for one ${what}: median (lowest to highest), and what it is above \`${off?.name}\` of its round`,
@@ -295,11 +343,11 @@ for (const what of works) {
     ]),
   )
 }
-for (const { child, clients } of sides) {
+for (const { child, clients } of runners) {
   for (const client of clients) client.terminate()
   child.disconnect()
 }
-await Promise.all(sides.map(({ child }) => once(child, 'exit')))
+await Promise.all(runners.map(({ child }) => once(child, 'exit')))
 balance.close()
 backends.stop()
 await agent.close()

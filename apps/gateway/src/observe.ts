@@ -14,6 +14,8 @@ import { closeCodes } from '@gw/protocol'
 import { SpanStatusCode, trace } from '@opentelemetry/api'
 import type { BreakerState } from './grpc/backend-guard.ts'
 import { BackendError, type CallRecord } from './grpc/service-client.ts'
+import type { ProxiedService } from './http/proxies.ts'
+import type { ProxyResult } from './http/proxy.ts'
 import type { DailyBonusEvent } from './services/daily-bonus.ts'
 import type { SessionEventResult } from './services/session-events.ts'
 import type { ClientSession } from './ws/client-session.ts'
@@ -33,7 +35,7 @@ export interface Observer {
   readonly onBreaker: (service: string, state: BreakerState) => void
   readonly onRetry: (service: string) => void
   readonly onReconnect: (service: string) => void
-  readonly onProxied: (service: string, result: { readonly code: string; readonly seconds: number }) => void
+  readonly onProxied: (service: ProxiedService, result: ProxyResult) => void
   readonly onRedis: (state: 'up' | 'down', error?: unknown) => void
   readonly onSessionEvent: (result: SessionEventResult) => void
   readonly onFailure: (msg: string, error: unknown, context?: Readonly<Record<string, unknown>>) => void
@@ -55,6 +57,14 @@ export interface GatewayState {
   /** Live instances of the fleet. */
   readonly instances: number
   readonly sessionEventsQueued: number
+}
+
+/** A proxied service as a label: its gRPC side is another. */
+const proxiedNames: Readonly<Record<ProxiedService, string>> = {
+  game: 'game.http',
+  player: 'player.http',
+  balance: 'balance.http',
+  event: 'event.http',
 }
 
 const breakerLevel: Readonly<Record<BreakerState, number>> = { closed: 0, half_open: 1, open: 2 }
@@ -215,7 +225,7 @@ export function createObserver({ logger, metrics, messageSample }: ObserverOptio
       logger.warn('backend_reconnected', { backend: service })
     },
     onProxied(backend, { code, seconds }) {
-      const service = `${backend}.http`
+      const service = proxiedNames[backend]
       metrics.upstreamRequests.inc({ service, method: 'proxy', code })
       metrics.upstreamRequestDuration.observe({ service }, seconds)
     },

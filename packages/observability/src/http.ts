@@ -7,7 +7,7 @@ import { requireOption } from './errors.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
 import { methodLabel, routeLabeller, unmatchedRoute } from './route-label.ts'
-import { extractTraceparent, isKept, isReal, startSpan } from './spans.ts'
+import { extractTraceparent, isKept, isReal, type SpanOptions, startSpan } from './spans.ts'
 
 export { currentContext, type RequestContext, runWithContext, setContext } from './context.ts'
 export { unmatchedRoute } from './route-label.ts'
@@ -80,7 +80,8 @@ export function requestContext(options: RequestContextOptions): RequestHandler {
       // An event handler may run in anybody's asynchronous context: what it says of the request is given, all of it.
       const span = server.ids
       metrics.httpRequestDuration.observeFor(span, { method, route, status }, durationMs / 1000)
-      logger.info('http_request', {
+      const bytes = socket.bytesWritten - bytesBefore
+      logger.info('http_request', () => ({
         requestId: context.requestId,
         userId: context.userId,
         connectionId: context.connectionId,
@@ -90,9 +91,9 @@ export function requestContext(options: RequestContextOptions): RequestHandler {
         route,
         status,
         durationMs: Math.round(durationMs * 1000) / 1000,
-        bytes: socket.bytesWritten - bytesBefore,
+        bytes,
         aborted: aborted || undefined,
-      })
+      }))
     })
     runInScope(context, server.context, next)
   }
@@ -113,7 +114,7 @@ interface Arrival {
 
 /** A span by the HTTP semantic conventions (1.23 and later), without the query: it may hold a token. */
 function startServerSpan(request: Request, { method, incoming, trustIncoming }: Arrival): ServerSpan {
-  const { span, context } = startSpan(method, { kind: 'server', ...place(incoming, trustIncoming) })
+  const { span, context } = startSpan(method, incoming ? below(incoming, trustIncoming) : newTrace)
   // Neither is what it was when the request is over.
   const { path, protocol } = request
   const ids = span.spanContext()
@@ -142,12 +143,8 @@ function startServerSpan(request: Request, { method, incoming, trustIncoming }: 
   }
 }
 
-const newTrace = { parent: 'root' } as const
+const newTrace: SpanOptions = { kind: 'server', parent: 'root' }
 
-function place(
-  incoming: SpanContext | undefined,
-  trustIncoming: boolean,
-): { parent: SpanContext | 'root'; links?: readonly SpanContext[] } {
-  if (!incoming) return newTrace
-  return trustIncoming ? { parent: incoming } : { parent: 'root', links: [incoming] }
+function below(incoming: SpanContext, isTrusted: boolean): SpanOptions {
+  return isTrusted ? { kind: 'server', parent: incoming } : { ...newTrace, links: [incoming] }
 }

@@ -6,8 +6,8 @@ import { currentContext } from './context.ts'
 import { requireOption } from './errors.ts'
 import { createFlatFields, createTextWriter } from './flat-fields.ts'
 import { isoTime } from './iso-time.ts'
-import { LineGate, type LineTarget } from './line-gate.ts'
-import { type Plain, toPlain } from './plain.ts'
+import { LineGate, type LineTarget, type MakeLine } from './line-gate.ts'
+import { type Plain, readable, toPlain } from './plain.ts'
 import { createRedactor, type RedactOptions } from './redact.ts'
 import { isReal } from './spans.ts'
 
@@ -28,15 +28,18 @@ export type LogLevel = (typeof logLevels)[number]
  */
 export type LogContext = Readonly<Record<string, unknown>>
 
+/** Called when the line is made, which for `info` and `debug` may be some ms later; gives all ids itself. */
+export type LateContext = () => LogContext
+
 /**
  * Writes events. `msg` is a stable event name (`redis_down`), the variable part goes into the context.
  * Never throws and never waits.
  */
 export interface Logger {
-  readonly error: (msg: string, context?: LogContext) => void
-  readonly warn: (msg: string, context?: LogContext) => void
-  readonly info: (msg: string, context?: LogContext) => void
-  readonly debug: (msg: string, context?: LogContext) => void
+  readonly error: (msg: string, context?: LogContext | LateContext) => void
+  readonly warn: (msg: string, context?: LogContext | LateContext) => void
+  readonly info: (msg: string, context?: LogContext | LateContext) => void
+  readonly debug: (msg: string, context?: LogContext | LateContext) => void
   /** A logger that adds `context` to each line; level, sink and counters are shared with its parent. */
   readonly child: (context: LogContext) => Logger
   /** True if a line of this level would be written: ask before building an expensive context. */
@@ -72,15 +75,16 @@ export interface LoggerOptions {
 }
 
 const reserved: ReadonlySet<string> = new Set(['level', 'time', 'msg', 'service', 'instanceId'])
-const lineSymbol = Symbol.for('message')
 const maxLineLength = 65_536
 /** A write costs as much as ten lines, half of it to wake the reader. */
 const stdoutJoinMs = 20
 
-/** What winston hands on: the line is all of it. */
+/** What winston hands on. */
 interface LineInfo {
-  readonly level: string
-  readonly [lineSymbol]: string
+  readonly level: LogLevel
+  readonly make: MakeLine
+  /** It may be made later: what goes into it cannot change any more. */
+  readonly canWait: boolean
 }
 
 /**
@@ -97,15 +101,18 @@ export function createLogger(options: LoggerOptions): Logger {
   const { joinMs = target === process.stdout ? stdoutJoinMs : 0 } = options
   const gate = new LineGate({ target, maxBufferedBytes, joinMs })
   const transport = new Transport({
-    log: (info: LineInfo) =>
-      gate.write(`${info[lineSymbol]}\n`, info.level === 'error' || info.level === 'warn'),
+    log: ({ level: name, make: makeLine, canWait }: LineInfo) => {
+      const isUrgent = name === 'error' || name === 'warn'
+      if (canWait && !isUrgent) gate.later(makeLine)
+      else gate.write(makeLine(), isUrgent)
+    },
   })
   const root = winston.createLogger({
     level,
     levels: Object.fromEntries(logLevels.map((name, rank) => [name, rank])),
     transports: [transport],
   })
-  // Straight to the transport: the line is finished, and winston's own way leads through three streams and their ticks.
+  // Straight to the transport: winston's own way leads through three streams and their ticks.
   const taken = (): void => {}
   root.write = (info: LineInfo): boolean => {
     transport.log?.(info, taken)
@@ -122,28 +129,35 @@ export function createLogger(options: LoggerOptions): Logger {
 
   const fieldsText = (fields: LogContext): string =>
     flatFields(fields) ?? membersText(renameReserved(toPlain(fields, redactor)))
-  const put = (name: LogLevel, msg: string, fields: string): void => {
-    const head = `{"level":"${name}","time":"${timeText(now())}","msg":${text(msg)},${origin}`
-    const isWhole = head.length + fields.length < maxLineLength
-    root.write({ level: name, [lineSymbol]: `${head}${isWhole ? fields : ',"truncated":true'}}` })
+  const put = (name: LogLevel, msg: string, fields: LogContext | LateContext): void => {
+    const at = now()
+    const makeLine = (): string => {
+      const head = `{"level":"${name}","time":"${timeText(at)}","msg":${text(msg)},${origin}`
+      const own = fieldsText(isLate(fields) ? fields() : fields)
+      const isWhole = head.length + own.length < maxLineLength
+      return `${head}${isWhole ? own : ',"truncated":true'}}\n`
+    }
+    root.write({ level: name, make: makeLine, canWait: isLate(fields) || isFlat(fields) })
   }
   // Says how many lines are missing, as the first line after the gap.
   const reportDrops = (): void => {
     const count = gate.dropped - reported
     if (count === 0 || !gate.flowing) return
     reported = gate.dropped
-    put('warn', 'log_lines_dropped', `,"count":${count}`)
+    put('warn', 'log_lines_dropped', { count })
   }
 
   const make = (bound: LogContext): Logger => {
     const isBound = Object.keys(bound).length > 0
-    const write = (name: LogLevel, msg: string, context?: LogContext): void => {
+    const write = (name: LogLevel, msg: string, context?: LogContext | LateContext): void => {
       if (!isEnabled(name)) return
       reportDrops()
-      const own = isBound ? { ...bound, ...context } : (context ?? bound)
-      if ('requestId' in own) return put(name, msg, fieldsText(own))
+      if (isLate(context)) return put(name, msg, isBound ? () => joined(bound, context()) : context)
+      // A copy: the caller may go on with its object before the line is made.
+      const own = joined(bound, context)
+      if ('requestId' in own) return put(name, msg, own)
       const { traceparent: _, ...ids } = currentContext() ?? {}
-      put(name, msg, fieldsText({ ...ids, ...spanIds(), ...own }))
+      put(name, msg, { ...ids, ...spanIds(), ...own })
     }
     return {
       error: (msg, context) => write('error', msg, context),
@@ -174,6 +188,28 @@ export function parseLevel(value: string): LogLevel {
 function spanIds(): { traceId?: string; spanId?: string } {
   const span = trace.getActiveSpan()?.spanContext()
   return span && isReal(span) ? { traceId: span.traceId, spanId: span.spanId } : {}
+}
+
+/** A copy of both. Never throws, whatever a getter does. */
+function joined(bound: LogContext, context: LogContext | undefined): LogContext {
+  try {
+    return { ...bound, ...context }
+  } catch {
+    return { ...bound, ...readable(context ?? {}) }
+  }
+}
+
+function isLate(context: LogContext | LateContext | undefined): context is LateContext {
+  return typeof context === 'function'
+}
+
+/** Whether all values are what they are for good, and not objects that can change. */
+function isFlat(fields: LogContext): boolean {
+  for (const name in fields) {
+    const value = fields[name]
+    if ((typeof value === 'object' && value !== null) || typeof value === 'function') return false
+  }
+  return true
 }
 
 /** The members of `fields` in JSON, each with its comma before it. */

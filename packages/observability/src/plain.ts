@@ -61,6 +61,11 @@ function read(source: object, key: string): unknown {
   }
 }
 
+/** A copy of what can be read of `source`. */
+export function readable(source: object): { [key: string]: unknown } {
+  return Object.fromEntries(Object.keys(source).map((key) => [key, read(source, key)]))
+}
+
 /** Libraries do put other things than strings into an error's own fields. */
 function readText(source: object, key: string): string {
   const value = read(source, key)

@@ -10,6 +10,7 @@ import {
   runWithContext,
   setContext,
 } from '../src/http.ts'
+import type { Logger } from '../src/logger.ts'
 import { createMetrics, type Metrics } from '../src/metrics.ts'
 import { injectTraceparent, startTracing, withSpan } from '../src/tracing.ts'
 import { type LineSink, testLogger } from './lines.ts'
@@ -36,8 +37,8 @@ async function serve(
   const app = express()
   const waiting = new Set<() => void>()
   const observed = {
-    info: (msg: string, context?: Record<string, unknown>): void => {
-      logger.info(msg, context)
+    info: (...event: Parameters<Logger['info']>): void => {
+      logger.info(...event)
       for (const check of waiting) check()
     },
   }

@@ -142,6 +142,34 @@ describe('lines that are gathered', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
+  it('keep their order, those made later among them', () => {
+    const { gate, writes } = recordingGate(20)
+    const made: string[] = []
+    const make = (line: string) => (): string => {
+      made.push(line)
+      return line
+    }
+    gate.later(make('1\n'))
+    gate.later(make('2\n'))
+    expect(made).toEqual([])
+    gate.write('3\n', false)
+    gate.later(make('4\n'))
+    vi.advanceTimersByTime(20)
+    expect(writes).toEqual(['1\n2\n3\n4\n'])
+    gate.later(make('5\n'))
+    gate.write('6\n', true)
+    expect(writes).toEqual(['1\n2\n3\n4\n', '5\n6\n'])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('are made, and written, when 500 of them wait to be', () => {
+    const { gate, writes } = recordingGate(20)
+    for (let i = 0; i < 501; i += 1) gate.later(() => `${i}\n`)
+    expect(writes.join('').split('\n')).toHaveLength(501)
+    vi.advanceTimersByTime(20)
+    expect(writes.join('').split('\n')).toHaveLength(502)
+  })
+
   it('wait no longer when they are many', () => {
     const { gate, writes } = recordingGate(20)
     const line = `${'x'.repeat(999)}\n`

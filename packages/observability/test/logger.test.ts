@@ -25,6 +25,41 @@ describe('a log line', () => {
     })
   })
 
+  it('says what was so when it was logged, though it is made later', async () => {
+    let time = Date.UTC(2026, 10, 23)
+    const { logger, sink } = testLogger({ joinMs: 5, now: () => time })
+    const context = { at: 1, list: ['a'] }
+    const flat = { at: 1 }
+    logger.info('flat', flat)
+    logger.info('deep', context)
+    logger.child({ bound: true }).debug('child', flat)
+    flat.at = 2
+    context.at = 2
+    context.list.push('b')
+    time += 1000
+    logger.info('last', flat)
+    expect(await logger.flush(1000)).toBe(true)
+    const at = '2026-11-23T00:00:00.000Z'
+    expect(sink.lines).toMatchObject([
+      { msg: 'flat', time: at, at: 1 },
+      { msg: 'deep', time: at, at: 1, list: ['a'] },
+      { msg: 'child', time: at, at: 1, bound: true },
+      { msg: 'last', time: '2026-11-23T00:00:01.000Z', at: 2 },
+    ])
+  })
+
+  it('says of a field that throws when it is read that it cannot be read', () => {
+    const { logger, sink } = testLogger()
+    const context = Object.defineProperty({ fine: 1 }, 'bad', {
+      enumerable: true,
+      get: () => {
+        throw new Error('getter')
+      },
+    })
+    logger.info('event', context)
+    expect(sink.lines).toMatchObject([{ fine: 1, bad: '[unreadable]' }])
+  })
+
   it('stays one line when the message has line breaks', () => {
     const { logger, sink } = testLogger()
     logger.info('a\nb', { c: 'd\r\ne' })
