@@ -34,6 +34,8 @@ export interface SpanOptions {
   readonly links?: readonly SpanContext[]
   /** The instrumentation scope. Default `gateway`. */
   readonly tracer?: string
+  /** Milliseconds since the epoch. Default: now. */
+  readonly startTime?: number
 }
 
 const kinds: Readonly<Record<SpanKindName, SpanKind>> = {
@@ -61,11 +63,12 @@ export function startSpan(name: string, options: SpanOptions = {}): { span: Span
   const active = context.active()
   const tracer = tracerOf(options.tracer ?? defaultTracer)
   if (!tracer) return { span: noSpan, context: active }
-  const { kind = 'internal', attributes, parent, links } = options
+  const { kind = 'internal', attributes, parent, links, startTime } = options
   const outer = outerOf(active, parent)
   const own: TracerSpanOptions = { kind: kinds[kind] }
   if (attributes) own.attributes = attributes
   if (links) own.links = links.map((link) => ({ context: link }))
+  if (startTime !== undefined) own.startTime = startTime
   const span = tracer.startSpan(name, own, outer)
   // Below a span that isn't sampled: it is as good in the context as its child, which shows its ids.
   const isNamed = span.spanContext() !== trace.getSpanContext(outer)

@@ -80,7 +80,8 @@ function integer(fields: Fields, number: number): number {
 }
 
 function milliseconds(fields: Fields, number: number): number {
-  return Number(buffers(fields, number)[0]?.readBigUInt64LE() ?? 0n) / 1e6
+  // Whole microseconds: nanoseconds since the epoch are more digits than a number has.
+  return Number((buffers(fields, number)[0]?.readBigUInt64LE() ?? 0n) / 1000n) / 1000
 }
 
 function attributes(fields: Fields, number: number): Record<string, string | number | boolean> {
