@@ -8,7 +8,7 @@
  *
  * Off is what an operator can set: `LOG_LEVEL=error`, `OTEL_SDK_DISABLED=true`; metrics, which have no switch, become empty
  * objects. With `PROFILE=folder` each gateway leaves a CPU profile there; with
- * `ONLY='proxied request'` or `ONLY=delivery` nothing else is measured.
+ * `ONLY='proxied request'` or `ONLY=delivery` nothing else is measured; `SOCKETS=1000` instead of 100 get each message.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
