@@ -68,7 +68,7 @@ export interface LoggerOptions {
   readonly joinMs?: number
   /** Added to the built-in rules. */
   readonly redact?: RedactOptions
-  /** Lines beyond this many bytes waiting in the sink are dropped and counted. Default 1 MiB. */
+  /** Lines beyond this many bytes waiting, characters while they are gathered, are dropped and counted. Default 1 MiB. */
   readonly maxBufferedBytes?: number
   /** Milliseconds since the epoch. Default `Date.now`. */
   readonly now?: () => number
@@ -79,7 +79,7 @@ const maxLineLength = 65_536
 /** A write costs as much as ten lines, half of it to wake the reader. */
 const stdoutJoinMs = 20
 
-/** What winston hands on. */
+/** What winston passes on. */
 interface LineInfo {
   readonly level: LogLevel
   readonly make: MakeLine
@@ -133,7 +133,7 @@ export function createLogger(options: LoggerOptions): Logger {
     const at = now()
     const makeLine = (): string => {
       const head = `{"level":"${name}","time":"${timeText(at)}","msg":${text(msg)},${origin}`
-      const own = fieldsText(isLate(fields) ? fields() : fields)
+      const own = fieldsText(isLate(fields) ? called(fields) : fields)
       const isWhole = head.length + own.length < maxLineLength
       return `${head}${isWhole ? own : ',"truncated":true'}}\n`
     }
@@ -164,7 +164,7 @@ export function createLogger(options: LoggerOptions): Logger {
       warn: (msg, context) => write('warn', msg, context),
       info: (msg, context) => write('info', msg, context),
       debug: (msg, context) => write('debug', msg, context),
-      child: (context) => make({ ...bound, ...context }),
+      child: (context) => make(joined(bound, context)),
       isEnabled,
       level: () => parseLevel(root.level),
       setLevel: (name) => {
@@ -201,6 +201,15 @@ function joined(bound: LogContext, context: LogContext | undefined): LogContext 
 
 function isLate(context: LogContext | LateContext | undefined): context is LateContext {
   return typeof context === 'function'
+}
+
+/** What it gives; the line says so when it throws, for nobody is there to be told and the lines behind it must go out. */
+function called(late: LateContext): LogContext {
+  try {
+    return late()
+  } catch (error) {
+    return { err: error }
+  }
 }
 
 /** Whether all values are what they are for good, and not objects that can change. */

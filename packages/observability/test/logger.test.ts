@@ -60,6 +60,21 @@ describe('a log line', () => {
     expect(sink.lines).toMatchObject([{ fine: 1, bad: '[unreadable]' }])
   })
 
+  it('of a context that throws when it is called has the error, and costs no other line', async () => {
+    const { logger, sink } = testLogger({ joinMs: 5 })
+    logger.info('before')
+    logger.child({ bound: 1 }).info('thrown', () => {
+      throw new RangeError('late')
+    })
+    logger.info('called', () => ({ requestId: 'r-1' }))
+    expect(await logger.flush(1000)).toBe(true)
+    expect(sink.lines).toMatchObject([
+      { msg: 'before' },
+      { msg: 'thrown', err: { type: 'RangeError', message: 'late' } },
+      { msg: 'called', requestId: 'r-1' },
+    ])
+  })
+
   it('stays one line when the message has line breaks', () => {
     const { logger, sink } = testLogger()
     logger.info('a\nb', { c: 'd\r\ne' })

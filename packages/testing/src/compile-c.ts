@@ -14,8 +14,7 @@ const run = promisify(execFile)
  * the machine has no C compiler.
  */
 export async function compileC(source: string): Promise<string> {
-  if (process.platform !== 'linux')
-    throw new Error(`${basename(source)} reads /proc and uses epoll: it runs on Linux only.`)
+  if (process.platform !== 'linux') throw new Error(`${basename(source)} uses epoll: it runs on Linux only.`)
   const digest = createHash('sha256').update(readFileSync(source)).digest('hex').slice(0, 12)
   const program = join(cache, `${basename(source, '.c')}-${digest}`)
   if (existsSync(program)) return program
