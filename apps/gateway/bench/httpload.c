@@ -44,7 +44,8 @@ struct connection {
 };
 
 static struct connection connections[MAX_CONNECTIONS];
-static int idle[MAX_CONNECTIONS], idle_count, poll_fd, port;
+/* A ring: all connections are used in turn, none for the first time because the others wait. */
+static int idle[MAX_CONNECTIONS], idle_first, idle_count, poll_fd, port;
 static char *requests[4096];
 static size_t request_lengths[4096];
 static int request_count, next_request;
@@ -124,6 +125,17 @@ static void take_latency(int64_t due, int64_t now) {
   latencies[latency_count++] = (uint32_t)((now - due) / 1000);
 }
 
+static void put_idle(int index) {
+  idle[(idle_first + idle_count++) % MAX_CONNECTIONS] = index;
+}
+
+static int take_idle(void) {
+  int index = idle[idle_first];
+  idle_first = (idle_first + 1) % MAX_CONNECTIONS;
+  idle_count--;
+  return index;
+}
+
 static void finished(int index, int is_good) {
   struct connection *c = &connections[index];
   int64_t now = now_ns();
@@ -131,7 +143,7 @@ static void finished(int index, int is_good) {
   if (!is_good) failed++;
   else if (!is_closed_loop || now < end_at) take_latency(c->due, now);
   if (is_closed_loop && now < end_at) ask(index, now);
-  else idle[idle_count++] = index;
+  else put_idle(index);
 }
 
 /* Returns the bytes of the head that are in `c->head`, 0 while it is not complete. */
@@ -216,7 +228,7 @@ int main(int argc, char **argv) {
   poll_fd = epoll_create1(EPOLL_CLOEXEC);
   for (int i = 0; i < count; i++) {
     open_connection(i);
-    idle[idle_count++] = i;
+    put_idle(i);
   }
   int64_t start = now_ns();
   count_from = start + atoll(argv[5]) * 1000000;
@@ -232,7 +244,7 @@ int main(int argc, char **argv) {
     while (due < end_at && now_ns() < end_at + GRACE_NS) {
       int64_t now = now_ns();
       while (due <= now && due < end_at && idle_count > 0) {
-        ask(idle[--idle_count], due);
+        ask(take_idle(), due);
         due = start + (int64_t)(++asked * gap);
       }
       wait_until(due <= now_ns() && idle_count == 0 ? now_ns() + 10000000 : due);

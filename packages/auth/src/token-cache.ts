@@ -8,10 +8,14 @@ export interface TokenCacheOptions {
 }
 
 interface Entry<T> {
+  readonly key: string
   readonly token: string
   readonly value: T
   readonly untilMs: number
   used: boolean
+  /** Its neighbours in the round. */
+  before: Entry<T>
+  after: Entry<T>
 }
 
 /** Characters of the signature's end that a lookup hashes: 192 bits. Two good tokens with the same end only take turns. */
@@ -22,12 +26,14 @@ const keyLength = 32
  * any hash of it (a `Map` with the token as key would hash all of it, twice as slow as SHA-256 of the signature). The
  * price: tokens that are in use anyway stay in memory until they are over or `ttlMs` old, and a sweep longer.
  * Bounded; evicts the first entry in a round that was not used since the last one (CLOCK), so a hit writes one flag.
+ * The round is a ring of the entries: an iterator of the Map that is kept between evictions would keep all that was in the
+ * Map since it last moved (V8 chains the tables that a Map outgrew), tokens that are over among them.
  */
 export class TokenCache<T> {
   readonly #entries = new Map<string, Entry<T>>()
   readonly #options: TokenCacheOptions
-  /** Where the round is. Kept: a new iterator would first pass by all that was deleted before. */
-  #round = this.#entries.entries()
+  /** Where the round is. */
+  #next: Entry<T> | undefined
   #bytes = 0
   #sweeping: NodeJS.Timeout | undefined
 
@@ -55,39 +61,47 @@ export class TokenCache<T> {
     if (token.length > maxBytes) return
     const own = unshared(token)
     const key = own.slice(-keyLength)
-    this.#remove(key)
+    const known = this.#entries.get(key)
+    if (known !== undefined) this.#remove(known)
     while (this.#entries.size >= maxEntries || this.#bytes + own.length > maxBytes) this.#evict()
-    this.#entries.set(key, { token: own, value, untilMs, used: false })
-    this.#bytes += own.length
+    this.#add({ key, token: own, value, untilMs, used: false } as Entry<T>)
     this.#sweeping ??= this.#sweepLater()
   }
 
   clear(): void {
     this.#entries.clear()
+    this.#next = undefined
     this.#bytes = 0
     clearTimeout(this.#sweeping)
     this.#sweeping = undefined
   }
 
-  #remove(key: string): void {
-    const entry = this.#entries.get(key)
-    if (entry === undefined) return
-    this.#entries.delete(key)
+  /** Links it as the last of the round. */
+  #add(entry: Entry<T>): void {
+    entry.before = this.#next?.before ?? entry
+    entry.after = this.#next ?? entry
+    entry.before.after = entry
+    entry.after.before = entry
+    this.#next ??= entry
+    this.#entries.set(entry.key, entry)
+    this.#bytes += entry.token.length
+  }
+
+  #remove(entry: Entry<T>): void {
+    const { before, after } = entry
+    before.after = after
+    after.before = before
+    if (this.#next === entry) this.#next = after === entry ? undefined : after
+    this.#entries.delete(entry.key)
     this.#bytes -= entry.token.length
   }
 
   #evict(): void {
-    for (;;) {
-      let next = this.#round.next()
-      if (next.done === true) {
-        this.#round = this.#entries.entries()
-        next = this.#round.next()
-      }
-      if (next.done === true) return
-      const [key, entry] = next.value
-      if (!entry.used) return this.#remove(key)
-      entry.used = false
-    }
+    let entry = this.#next
+    for (; entry?.used === true; entry = entry.after) entry.used = false
+    if (entry === undefined) return
+    this.#next = entry
+    this.#remove(entry)
   }
 
   #sweepLater(): NodeJS.Timeout {
@@ -97,7 +111,7 @@ export class TokenCache<T> {
   /** An empty cache has no timer: one that nobody closes can be collected. */
   #sweep(): void {
     const nowMs = this.#options.now()
-    for (const [key, { untilMs }] of this.#entries) if (untilMs <= nowMs) this.#remove(key)
+    for (const entry of this.#entries.values()) if (entry.untilMs <= nowMs) this.#remove(entry)
     this.#sweeping = this.#entries.size === 0 ? undefined : this.#sweepLater()
   }
 }

@@ -1,3 +1,5 @@
+import { collectGarbage } from '@gw/testing'
+import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { TokenCache, type TokenCacheOptions } from '../src/token-cache.ts'
 
@@ -84,5 +86,66 @@ describe('TokenCache', () => {
     expect(vi.getTimerCount()).toBe(1)
     cache.clear()
     expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('holds nothing of what has left it, however many tokens came since', async () => {
+    const cache = new TokenCache<object>({ maxEntries: 5000, maxBytes: 1e6, sweepMs: 1000, now })
+    const first = new WeakRef({})
+    const fill = (from: number): void => {
+      for (let at = from; at < from + 100; at += 1)
+        cache.set(other(`${at}`), { value: {}, untilMs: nowMs + 1 })
+    }
+    cache.set(other('first'), { value: first.deref() ?? {}, untilMs: 1 })
+    for (let turn = 1; turn <= 20; turn += 1) {
+      fill(turn * 100)
+      nowMs += 1000
+      vi.advanceTimersByTime(1000)
+    }
+    fill(0)
+    expect(cache.size).toBe(100)
+    vi.useRealTimers()
+    await collectGarbage()
+    expect(first.deref()).toBeUndefined()
+    expect(cache.size).toBe(100)
+  })
+
+  it('evicts what a round of all entries would, whatever is set, used and over', () => {
+    const step = fc.record({
+      do: fc.constantFrom('set', 'use', 'sweep', 'clear'),
+      key: fc.nat(9),
+      life: fc.nat(3),
+    })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+        nowMs = 0
+        const cache = create({ maxEntries: 4 })
+        /** From the next one on. */
+        let round: { key: number; untilMs: number; used: boolean }[] = []
+        for (const { do: what, key, life } of steps) {
+          if (what === 'set') {
+            round = round.filter((one) => one.key !== key)
+            while (round.length >= 4) {
+              const [next, ...others] = round
+              round = next?.used ? [...others, { ...next, used: false }] : others
+            }
+            round.push({ key, untilMs: nowMs + life * 1000, used: false })
+            cache.set(other(`${key}`), { value: `${key}`, untilMs: nowMs + life * 1000 })
+          } else if (what === 'use') {
+            const known = round.find((one) => one.key === key && one.untilMs > nowMs)
+            if (known) known.used = true
+            expect(cache.get(other(`${key}`))).toBe(known && `${key}`)
+          } else if (what === 'sweep') {
+            nowMs += 1000
+            vi.advanceTimersByTime(1000)
+          } else if (key === 0) {
+            cache.clear()
+            round = []
+          }
+          if (what === 'sweep') round = round.filter(({ untilMs }) => untilMs > nowMs)
+          expect(cache.size).toBe(round.length)
+        }
+        vi.clearAllTimers()
+      }),
+    )
   })
 })

@@ -1,6 +1,6 @@
 import type { Decision, KeyDecision } from './decision.ts'
-import { OldestKey } from './oldest-key.ts'
 import type { CheckedPolicy } from './policy.ts'
+import { RecencyMap } from './recency-map.ts'
 
 /** A refusal that still holds. */
 interface Refusal {
@@ -37,8 +37,7 @@ export interface DenyCacheOptions {
  * a reset can make room earlier. So a flood from one key stays in the process. Forgets the least recently used first.
  */
 export class DenyCache {
-  readonly #refusals = new Map<string, Refusal>()
-  readonly #oldest = new OldestKey(this.#refusals)
+  readonly #refusals = new RecencyMap<Refusal>()
   readonly #options: DenyCacheOptions
 
   constructor(options: DenyCacheOptions) {
@@ -56,8 +55,7 @@ export class DenyCache {
     if (refusal === undefined || nowMs >= refusal.staleAtMs || !(cost >= refusal.cost)) return undefined
     if (nowMs - refusal.movedAtMs > touchEveryMs) {
       refusal.movedAtMs = nowMs
-      this.forget(key)
-      this.#refusals.set(key, refusal)
+      this.#refusals.use(key)
     }
     const age = nowMs - refusal.notedAtMs
     const { policy, key: name, limit, remaining, retryAfterMs, resetMs, moreAfterMs } = refusal.decision
@@ -118,21 +116,17 @@ export class DenyCache {
   note(key: string, refused: { decision: KeyDecision; cost: number }, nowMs: number): void {
     const { maxKeys, maxAgeMs } = this.#options
     const staleAtMs = nowMs + Math.min(refused.decision.retryAfterMs, maxAgeMs)
-    this.forget(key)
     const noted = { ...refused, notedAtMs: nowMs, movedAtMs: nowMs, staleAtMs }
     this.#refusals.set(key, { ...noted, unreported: 0, answer: undefined })
-    if (this.#refusals.size <= maxKeys) return
-    const oldest = this.#oldest.peek()
-    if (oldest !== undefined) this.forget(oldest)
+    const { oldest, size } = this.#refusals
+    if (oldest !== undefined && size > maxKeys) this.#refusals.delete(oldest.key)
   }
 
   forget(key: string): void {
-    this.#oldest.deleted(key)
     this.#refusals.delete(key)
   }
 
   clear(): void {
     this.#refusals.clear()
-    this.#oldest.cleared()
   }
 }

@@ -1,4 +1,3 @@
-import { OldestKey } from './oldest-key.ts'
 import type { CheckedPolicy } from './policy.ts'
 import { RateLimitError } from './rate-limit-error.ts'
 import {
@@ -9,6 +8,7 @@ import {
   type StoreMode,
   type StoreRequest,
 } from './rate-limit-store.ts'
+import { RecencyMap } from './recency-map.ts'
 import {
   addHit,
   addViolations,
@@ -21,15 +21,15 @@ import {
 } from './sliding-window.ts'
 
 export interface MemoryRateLimitStoreOptions {
-  /** Keys held at most; above it the one unused for longest is forgotten. Default 100 000, some 20 MB. */
+  /** Keys held at most; above it the one unused for longest is forgotten. Default 100 000, some 30 MB. */
   readonly maxKeys?: number
   /** Time in ms. Default: a clock that never goes back. */
   readonly now?: () => number
 }
 
 interface Entry {
-  readonly state: WindowState
-  readonly policy: CheckedPolicy
+  state: WindowState
+  policy: CheckedPolicy
 }
 
 const { timeOrigin } = performance
@@ -44,9 +44,7 @@ export class MemoryRateLimitStore implements RateLimitStore {
   readonly kind = 'memory'
   readonly #maxKeys: number
   readonly #now: () => number
-  /** In order of last use. */
-  readonly #entries = new Map<string, Entry>()
-  readonly #oldest = new OldestKey(this.#entries)
+  readonly #entries = new RecencyMap<Entry>()
 
   constructor(options: MemoryRateLimitStoreOptions = {}) {
     const { maxKeys = 100_000, now = steadyNow } = options
@@ -64,18 +62,20 @@ export class MemoryRateLimitStore implements RateLimitStore {
 
   judge(requests: readonly StoreRequest[], mode: StoreMode): StoreAnswer {
     const nowMs = Math.floor(this.#now())
-    const states = requests.map((request) => this.#load(request, nowMs))
-    const fit = requests.map((request, at) => fits(stateAt(states, at), request, nowMs))
-    const allowed = !fit.includes(false)
-    const keys = requests.map((request, at): StoreKey => {
-      const { policy, cost, refusals } = request
-      const state = stateAt(states, at)
+    const judged = requests.map((request) => {
+      const key = storeKeyOf(request)
+      const state = this.#load(key, request, nowMs)
+      return { request, key, state, fits: fits(state, request, nowMs) }
+    })
+    const allowed = judged.every((one) => one.fits)
+    const keys = judged.map(({ request, key, state, fits: hasRoom }): StoreKey => {
+      const { policy, cost } = request
       const counts = mode === 'increment' || (mode === 'consume' && allowed)
       if (counts && cost > 0) addHit(state, policy, cost)
       if (mode !== 'check')
-        addViolations(state, policy, { denied: fit[at] === false, reported: refusals, nowMs })
-      if (mode !== 'check' && keeps(state, policy, nowMs)) this.#keep(request, state, nowMs)
-      return { fits: fit[at] === true, state: { ...state, counts: [...state.counts] }, nowMs }
+        addViolations(state, policy, { denied: !hasRoom, reported: request.refusals, nowMs })
+      if (mode !== 'check' && keeps(state, policy, nowMs)) this.#keep(key, { state, policy }, nowMs)
+      return { fits: hasRoom, state: { ...state, counts: [...state.counts] }, nowMs }
     })
     return { allowed, keys }
   }
@@ -97,50 +97,42 @@ export class MemoryRateLimitStore implements RateLimitStore {
   }
 
   reset(requests: readonly Pick<StoreRequest, 'policy' | 'subject'>[]): void {
-    for (const request of requests) this.#delete(storeKeyOf(request))
+    for (const request of requests) this.#entries.delete(storeKeyOf(request))
   }
 
   close(): void {
     this.#entries.clear()
-    this.#oldest.cleared()
   }
 
-  #load(request: StoreRequest, nowMs: number): WindowState {
-    const entry = this.#entries.get(storeKeyOf(request))
-    if (entry === undefined) return emptyWindow(request.policy, nowMs)
-    rollWindow(entry.state, request.policy, nowMs)
+  #load(key: string, { policy }: StoreRequest, nowMs: number): WindowState {
+    const entry = this.#entries.get(key)
+    if (entry === undefined) return emptyWindow(policy, nowMs)
+    rollWindow(entry.state, policy, nowMs)
     return entry.state
   }
 
-  #keep(request: StoreRequest, state: WindowState, nowMs: number): void {
-    const key = storeKeyOf(request)
-    const known = this.#delete(key)
-    if (!known) this.#makeRoom(nowMs)
-    this.#entries.set(key, { state, policy: request.policy })
+  #keep(key: string, { state, policy }: Entry, nowMs: number): void {
+    const entry = this.#entries.use(key)
+    if (entry !== undefined) {
+      entry.state = state
+      entry.policy = policy
+      return
+    }
+    this.#makeRoom(nowMs)
+    // Copied, ASCII as it is: a text put together holds on to its parts, twice what all else of a key takes.
+    this.#entries.set(Buffer.from(key, 'latin1').toString('latin1'), { state, policy })
   }
 
   /** Looks at the two keys unused for longest: more expired keys leave than new ones come, at a constant cost. */
   #makeRoom(nowMs: number): void {
     for (let looked = 0; looked < 2; looked += 1) {
-      const key = this.#oldest.peek()
-      const entry = key === undefined ? undefined : this.#entries.get(key)
-      if (key === undefined || entry === undefined) return
-      const full = this.#entries.size >= this.#maxKeys
-      if (!full && expiryOf(entry.state, entry.policy) > nowMs) return
-      this.#delete(key)
+      const { oldest, size } = this.#entries
+      if (oldest === undefined) return
+      const { state, policy } = oldest.value
+      if (size < this.#maxKeys && expiryOf(state, policy) > nowMs) return
+      this.#entries.delete(oldest.key)
     }
   }
-
-  #delete(key: string): boolean {
-    this.#oldest.deleted(key)
-    return this.#entries.delete(key)
-  }
-}
-
-function stateAt(states: readonly WindowState[], at: number): WindowState {
-  const state = states[at]
-  if (state === undefined) throw new RateLimitError('INVALID_REQUEST', 'A request without a state')
-  return state
 }
 
 function keeps(state: WindowState, policy: CheckedPolicy, nowMs: number): boolean {

@@ -1,3 +1,4 @@
+export { collectGarbage } from './collect-garbage.ts'
 export { type Family, lintFamily, parseExposition, type Sample } from './exposition.ts'
 export { freePort } from './free-port.ts'
 export { startRedis, type TestRedis, type TestRedisOptions } from './redis-server.ts'
