@@ -1,7 +1,7 @@
 /**
  * What logs, metrics and traces cost the gateway: CPU time for each delivery of a fan-out and for each proxied request, with
- * everything off, with each alone, and with everything on at its defaults. The sides take turns of a tenth of a second, so
- * that each round sees the same machine; each side is three processes, since two of the same code differ by some percent;
+ * everything off, with each alone, and with everything on at its defaults. The sides take turns of some tenths of a second,
+ * so that each round sees the same machine; each side is three processes, since two of the same code differ by some percent;
  * `off again` is a second `off` and shows what is noise.
  *
  *   node --conditions=@gw/source bench/observability.ts [rounds] [side ...]      default: 30 rounds, all sides
@@ -29,7 +29,8 @@ import { createServiceClient } from '../src/grpc/service-client.ts'
 
 const secret = 'only-for-the-bench-0123456789-abcdefghijk'
 const sockets = Number(process.env['SOCKETS'] ?? 100)
-const messages = 10_000 / sockets
+/** A turn of fewer says what a gateway that did nothing else before costs, with cold caches. */
+const messages = 100_000 / sockets
 const [requests, atOnce, warmUps, processes] = [1000, 16, 8, 3]
 const [spansAfterMs, afterMs, idleMs] = [500, 700, 5000]
 const ports = z.object({ port: z.int(), internalPort: z.int() })

@@ -12,6 +12,7 @@ import { type Dispatcher, errors } from 'undici'
 import { GatewayError } from '../errors.ts'
 import type { BackendGuard } from '../grpc/backend-guard.ts'
 import { relayHead } from './answer-fields.ts'
+import { bodyPassed } from './body-memory.ts'
 import { requestHeaders } from './forwarded-headers.ts'
 import { createIdentityHeaders } from './identity-headers.ts'
 import type { ProxyDispatcher } from './proxy-dispatcher.ts'
@@ -120,9 +121,10 @@ function relay({ request, response, ...exchange }: Exchange, options: ProxyOptio
   }
 
   response.once('close', onClose)
-  if (exchange.hasBody && request.headers['content-length'] === undefined) {
+  if (exchange.hasBody) {
     let received = 0
     request.on('data', (chunk: Buffer) => {
+      bodyPassed(chunk.length)
       received += chunk.length
       if (received > maxBodyBytes) end(new GatewayError('payload_too_large'))
     })
