@@ -1,6 +1,7 @@
 /**
- * The edge beside control rows of the same run: proxied requests for each CPU-second of the front, added p99 at half of what
- * the slowest of them bears (median of turns of a second, requests due at even distances), memory while 1 GB goes through.
+ * The edge beside control rows of the same run: proxied requests for each CPU-second of the front; added p99 at half and at
+ * a quarter of what the slowest of them bears (median of turns of a second, requests due at even distances); memory while
+ * 1 GB goes through.
  * The load is `httpload.c`: one in Node took a third of a core, and its own pauses were in the p99 of all rows.
  *
  *   node --conditions=@gw/source bench/edge.ts [seconds] [rounds]      default 2 3; NGINX_BINARY=path where it isn't in the PATH
@@ -204,6 +205,24 @@ async function throughput(
   return results
 }
 
+interface Turn extends LoadReport {
+  /** Share of a CPU that the front's process used. */
+  readonly busy: number
+}
+
+/** What each front took in its turns of a second. */
+async function latencies(fronts: readonly Front[], rate: number): Promise<Map<string, Turn[]>> {
+  const turns = new Map<string, Turn[]>(fronts.map(({ name }) => [name, []]))
+  for (let turn = 0; turn < latencyTurns; turn++)
+    for (const front of turn % 2 === 0 ? fronts : fronts.toReversed()) {
+      const [cpuBefore, startedAt] = [cpuSecondsOf(front.pid), performance.now()]
+      const report = await drive({ url: front.url, size: 1000, connections: 64, seconds: 1, rate })
+      const busy = (cpuSecondsOf(front.pid) - cpuBefore) / ((performance.now() - startedAt) / 1000)
+      turns.get(front.name)?.push({ ...report, busy })
+    }
+  return turns
+}
+
 function row(cells: readonly string[]): void {
   console.log(`| ${cells.map((cell, at) => (at === 0 ? cell.padEnd(28) : cell.padStart(24))).join(' | ')} |`)
 }
@@ -262,26 +281,27 @@ try {
       }),
     ])
 
-  console.log('')
-  row(['half of what the slowest bears', 'p50 ms', 'p99 ms', 'p99 above the origin’s'])
-  row(['---', '---', '---', '---'])
   const bears = ({ name }: Front): number => median((small.get(name) ?? []).map(({ perSecond }) => perSecond))
-  const rate = Math.floor(Math.min(...fronts.map(bears)) / 2)
-  const direct: Front = { name: `origin alone, ${rate}/s`, url: origin.url, pid: origin.pid }
-  const at = (front: Front): Promise<LoadReport> =>
-    drive({ url: front.url, size: 1000, connections: 64, seconds: 1, rate })
-  const reports = new Map<string, LoadReport[]>()
-  for (let turn = 0; turn < latencyTurns; turn++)
-    for (const front of turn % 2 === 0 ? [direct, ...fronts] : [...fronts.toReversed(), direct])
-      reports.set(front.name, [...(reports.get(front.name) ?? []), await at(front)])
-  const p99Of = (name: string): number => median((reports.get(name) ?? []).map(({ p99Ms }) => p99Ms))
-  for (const [name, all] of reports)
-    row([
-      name,
-      median(all.map(({ p50Ms }) => p50Ms)).toFixed(2),
-      p99Of(name).toFixed(2),
-      (p99Of(name) - p99Of(direct.name)).toFixed(2),
-    ])
+  const slowest = Math.min(...fronts.map(bears))
+  for (const [share, rate] of [
+    ['half', Math.floor(slowest / 2)],
+    ['a quarter', Math.floor(slowest / 4)],
+  ] as const) {
+    console.log('')
+    row([`${share} of the slowest’s`, 'p50 ms', 'p99 ms', 'p99 above the origin’s', 'busy'])
+    row(['---', '---', '---', '---', '---'])
+    const direct: Front = { name: `origin alone, ${rate}/s`, url: origin.url, pid: origin.pid }
+    const turns = await latencies([direct, ...fronts], rate)
+    const p99Of = (name: string): number => median((turns.get(name) ?? []).map(({ p99Ms }) => p99Ms))
+    for (const [name, all] of turns)
+      row([
+        name,
+        median(all.map(({ p50Ms }) => p50Ms)).toFixed(2),
+        p99Of(name).toFixed(2),
+        (p99Of(name) - p99Of(direct.name)).toFixed(2),
+        `${Math.round(median(all.map(({ busy }) => busy)) * 100)} %`,
+      ])
+  }
 
   console.log('')
   row(['1 GB through one request', 'download', 'upload'])

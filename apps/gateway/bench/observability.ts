@@ -2,7 +2,7 @@
  * What logs, metrics and traces cost the gateway: CPU time for each delivery of a fan-out and for each proxied request, with
  * everything off, with each alone, and with everything on at its defaults. The sides take turns of some tenths of a second,
  * so that each round sees the same machine; each side is three processes, since two of the same code differ by some percent;
- * `off again` is a second `off` and shows what is noise.
+ * `off again` is a second `off` and shows what is noise. `quiet` is what a side takes when the machine leaves it alone.
  *
  *   node --conditions=@gw/source bench/observability.ts [rounds] [side ...]      default: 30 rounds, all sides
  *
@@ -231,6 +231,17 @@ function roundsOf(name: string, what: What): readonly number[] {
   )
 }
 
+/** When the machine leaves it alone: the lowest tenth of each process's turns, on average over the processes of a side. */
+function quiet(name: string, what: What): number {
+  const tenths = runners
+    .filter((runner) => runner.name === name)
+    .map(({ results }) => {
+      const turns = results[what].slice(warmUps).toSorted((a, b) => a - b)
+      return turns[Math.floor(turns.length / 10)] ?? Number.NaN
+    })
+  return tenths.reduce((sum, tenth) => sum + tenth, 0) / tenths.length
+}
+
 /** The median, with the lowest and the highest. */
 function spread(values: readonly number[], digits: number): string {
   const [low, middle, high] = [Math.min(...values), median(values), Math.max(...values)]
@@ -321,16 +332,19 @@ console.log(
 for (const what of works) {
   const [off, ...others] = sideNames.map((name) => ({ name, values: roundsOf(name, what) }))
   const base = off?.values ?? []
+  const quietBase = quiet(off?.name ?? '', what)
   console.log(
     `\nCPU µs for one ${what}: median (lowest to highest), and what it is above \`${off?.name}\` of its round`,
   )
   console.table(
     Object.fromEntries([
-      [off?.name, { µs: spread(base, 2) }],
+      [off?.name, { µs: spread(base, 2), 'quiet µs': quietBase.toFixed(2) }],
       ...others.map(({ name, values }) => [
         name,
         {
           µs: spread(values, 2),
+          'quiet µs': quiet(name, what).toFixed(2),
+          'more % when quiet': ((quiet(name, what) / quietBase - 1) * 100).toFixed(1),
           'more µs': spread(
             values.map((value, at) => value - (base[at] ?? Number.NaN)),
             2,
