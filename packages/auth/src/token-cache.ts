@@ -27,7 +27,7 @@ const keyLength = 32
  * price: tokens that are in use anyway stay in memory until they are over or `ttlMs` old, and a sweep longer.
  * Bounded; evicts the first entry in a round that was not used since the last one (CLOCK), so a hit writes one flag.
  * The round is a ring of the entries: an iterator of the Map that is kept between evictions would keep all that was in the
- * Map since it last moved (V8 chains the tables that a Map outgrew), tokens that are over among them.
+ * Map since it last moved (V8 leads it there through all that the Map outgrew), tokens that are over among them.
  */
 export class TokenCache<T> {
   readonly #entries = new Map<string, Entry<T>>()

@@ -6,10 +6,9 @@ interface Node<V> {
 }
 
 /**
- * A map that knows the key unused for longest; all in O(1). Its order is a linked list. The order of a `Map` would do, by
- * deleting and setting again, but not for calls that come by the thousand: V8 makes the table anew after as many as it has
- * room for, and an iterator kept to find the oldest key (a fresh one passes by all that was deleted first) keeps every
- * table since, 126 bytes for each call.
+ * A map that knows the key unused for longest; all in O(1). Its order is a linked list. A `Map` keeps an order too, by
+ * deleting and setting again, but its oldest key is dear: a fresh iterator passes by all that was deleted first, and one
+ * that is kept holds on to all that the Map outgrew since it last moved.
  */
 export class RecencyMap<V> {
   readonly #nodes = new Map<string, Node<V>>()
