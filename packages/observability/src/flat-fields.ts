@@ -38,10 +38,13 @@ export function createFlatFields({ redactor, reserved, text }: FlatFieldsOptions
   }
 
   return (fields) => {
-    const names = Object.keys(fields)
-    if (names.length > maxItems) return undefined
+    const prototype: unknown = Object.getPrototypeOf(fields)
+    if (prototype !== Object.prototype && prototype !== null) return undefined
     let out = ''
-    for (const name of names) {
+    let count = 0
+    for (const name in fields) {
+      count += 1
+      if (count > maxItems) return undefined
       const value = fields[name]
       if (value === undefined) continue
       const head = headOf(name)

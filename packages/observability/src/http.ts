@@ -4,7 +4,7 @@ import { type Attributes, SpanStatusCode, type SpanContext } from '@opentelemetr
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import { type RequestContext, runInScope } from './context.ts'
 import { requireOption } from './errors.ts'
-import type { Logger } from './logger.ts'
+import type { LogContext, Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
 import { methodLabel, routeLabeller, unmatchedRoute } from './route-label.ts'
 import { extractTraceparent, isKept, isReal, type SpanOptions, startSpan } from './spans.ts'
@@ -81,7 +81,7 @@ export function requestContext(options: RequestContextOptions): RequestHandler {
       const span = server.ids
       metrics.httpRequestDuration.observeFor(span, { method, route, status }, durationMs / 1000)
       const bytes = socket.bytesWritten - bytesBefore
-      logger.info('http_request', () => ({
+      const fields = {
         requestId: context.requestId,
         userId: context.userId,
         connectionId: context.connectionId,
@@ -93,10 +93,16 @@ export function requestContext(options: RequestContextOptions): RequestHandler {
         durationMs: Math.round(durationMs * 1000) / 1000,
         bytes,
         aborted: aborted || undefined,
-      }))
+      }
+      logger.info('http_request', kept(fields))
     })
     runInScope(context, server.context, next)
   }
+}
+
+/** A line waits for its time to be written: made right here, it would hold the request and all that hangs on it until then. */
+function kept(fields: LogContext): () => LogContext {
+  return () => fields
 }
 
 interface ServerSpan {

@@ -55,6 +55,7 @@ describe('flat fields', () => {
     ['a sensitive name, whose value may stand in another field', { token: 'x1234', note: 'x1234' }],
     ['a reserved name', { level: 'x' }],
     ['an inside', { err: new Error('x') }],
+    ['names that are inherited', Object.create({ userId: 'u1' })],
     [
       'more fields than a line takes',
       Object.fromEntries(Array.from({ length: 101 }, (_, at) => [`k${at}`, at])),

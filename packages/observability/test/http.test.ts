@@ -15,7 +15,7 @@ import { createMetrics, type Metrics } from '../src/metrics.ts'
 import { injectTraceparent, startTracing, withSpan } from '../src/tracing.ts'
 import { type LineSink, testLogger } from './lines.ts'
 import { parseExposition, type Sample } from '@gw/testing'
-import { startOtlpSink } from '@gw/testing'
+import { collectGarbage, startOtlpSink } from '@gw/testing'
 
 interface App extends AsyncDisposable {
   readonly url: string
@@ -169,6 +169,29 @@ describe('the access line', () => {
     expect(line?.['bytes']).toBeGreaterThan(1000)
     expect(line?.['bytes']).toBeLessThan(2000)
     expect(app.sink.text).not.toContain('CANARY')
+  })
+
+  it('holds nothing of the request while it waits to be written', async () => {
+    const waiting: unknown[] = []
+    const requests: WeakRef<object>[] = []
+    const metrics = createMetrics({ defaultMetrics: false })
+    const app = express()
+    app.use(requestContext({ logger: { info: (_msg, fields) => waiting.push(fields) }, metrics }))
+    app.get('/a', (request, response) => {
+      requests.push(new WeakRef(request))
+      response.send('a')
+    })
+    const server = app.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const address = server.address()
+    const port = typeof address === 'object' ? address?.port : 0
+    await (await fetch(`http://127.0.0.1:${port}/a`, { headers: { connection: 'close' } })).text()
+    server.closeAllConnections()
+    server.close()
+    await once(server, 'close')
+    await collectGarbage()
+    expect(waiting).toHaveLength(1)
+    expect(requests.map((request) => request.deref())).toEqual([undefined])
   })
 
   it('names nobody else when the answer ends in the context of another request', async () => {

@@ -11,8 +11,10 @@ import { GatewayError } from '../errors.ts'
 const ambiguousPath = /%2f|%5c|%2e|%00|\\|\/\/|;|[^\x21-\x7e]|(?:^|\/)\.{1,2}(?:\/|$)/i
 
 function isPlainPath(target: string): boolean {
-  const path = target.split('?', 1)[0] ?? ''
+  const queryAt = target.indexOf('?')
+  const path = queryAt < 0 ? target : target.slice(0, queryAt)
   if (!path.startsWith('/') || ambiguousPath.test(path)) return false
+  if (!path.includes('%')) return true
   try {
     decodeURIComponent(path)
     return true
@@ -21,10 +23,14 @@ function isPlainPath(target: string): boolean {
   }
 }
 
-function countOf(request: IncomingMessage, name: string): number {
-  return request.rawHeaders.filter(
-    (field, at) => at % 2 === 0 && field.length === name.length && field.toLowerCase() === name,
-  ).length
+function countOf({ rawHeaders }: IncomingMessage, name: string): number {
+  let count = 0
+  // Names and values in turn.
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const field = rawHeaders[at]
+    if (field?.length === name.length && field.toLowerCase() === name) count += 1
+  }
+  return count
 }
 
 function problemOf(request: IncomingMessage, target: string): string | undefined {

@@ -5,6 +5,7 @@ import {
   extractTraceparent,
   formatTraceparent,
   injectTraceparent,
+  isKept,
   isTracing,
   recordFailure,
   runIn,
@@ -46,7 +47,8 @@ export function createPublishObserver(metrics: Metrics): ObservePublish {
       metrics.channelPublishes.inc({ kind, result: result.duplicate ? 'duplicate' : 'ok' })
       // A span that is never ended is never exported.
       if (started && !result.duplicate) {
-        started.span.setAttributes({ 'gateway.epoch': result.epoch, 'gateway.seq': result.seq })
+        if (isKept(started.span))
+          started.span.setAttributes({ 'gateway.epoch': result.epoch, 'gateway.seq': result.seq })
         started.span.end()
       }
       return result
