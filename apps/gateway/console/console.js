@@ -80,8 +80,11 @@ async function kickConnection({ connectionId, userId }) {
   await showSection()
 }
 
+/** Who asks for what is shown already wants to see it as it is now. */
 const go = (section, values = {}) => {
-  location.hash = `${section}${query(values)}`
+  const hash = `#${section}${query(values)}`
+  if (location.hash === hash) attempt(showSection)
+  else location.hash = hash
 }
 const userLink = (userId) =>
   h('button', { className: 'link', onclick: () => go('users', { user: userId }) }, userId)
@@ -361,8 +364,9 @@ async function showSection() {
     else link.removeAttribute('aria-current')
   const parts = await sections[name](values)
   if (location.hash !== asked) return
+  const hadFocus = main.contains(document.activeElement)
   main.replaceChildren(...parts)
-  if (shownHash !== undefined && shownHash !== asked) main.focus({ preventScroll: true })
+  if (hadFocus || (shownHash !== undefined && shownHash !== asked)) main.focus({ preventScroll: true })
   shownHash = asked
 }
 
@@ -379,14 +383,22 @@ function showState() {
   notice.textContent = 'Redis is away: only the instance that serves this page can be seen.'
 }
 
-/** Redraws the overview but not under the operator's hands. */
-const inUse = () => main.contains(document.activeElement) && document.activeElement.tagName === 'SELECT'
+/** What changes by itself is drawn again, but not under the operator's hands. */
+function inUse(section) {
+  const { activeElement } = document
+  if ($('#confirm').open) return true
+  if (activeElement === main || !main.contains(activeElement)) return false
+  return section !== 'overview' || activeElement.tagName === 'SELECT'
+}
 
 async function refresh() {
   fleet = await get('/instances')
   history.take(fleet)
   showState()
-  if (where().name !== 'overview' || inUse()) return
+  const { name, values } = where()
+  if (inUse(name)) return
+  if (name === 'users' && values.user) await showSection()
+  if (name !== 'overview') return
   const focused = document.activeElement?.dataset?.drain
   main.replaceChildren(...sections.overview())
   if (focused !== undefined) main.querySelector(`[data-drain="${CSS.escape(focused)}"]`)?.focus()

@@ -95,6 +95,9 @@ test('connections are counted live, found by user, and kicked only after a confi
   await dialog.getByRole('button', { name: 'Kick' }).press('Enter')
   expect((await player.socket.closed).code).toBe(1008)
   await page.getByText('1 closed').waitFor()
+  await page.getByText('No open connection.').waitFor()
+  await using _again = await connectPlayer(two.wsUrl, 'console-kim')
+  await row.waitFor()
   expect(one.process.lines).toContainEqual(
     expect.objectContaining({ msg: 'admin_action', action: 'kick_user', operator: 'oona' }),
   )
