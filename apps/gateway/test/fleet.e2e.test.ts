@@ -147,3 +147,23 @@ test('Redis lost while running: requests still answered, in time; ready again on
   expect(fresh).toMatchObject({ type: 'TableSnapshot' })
   await untilUpdated(player, gateway, tableId)
 })
+
+test('what was asked of an instance that stops is done once, and the next one knows the answer', async () => {
+  const tableId = await one.createTable('fleet-eve')
+  await using stopping = await startGateway(fleet.env)
+  await stopping.ready()
+  const leave = { type: 'LeaveTable', tableId, id: 'leave-once' }
+  await one.takeSeat('fleet-eve', tableId, 3)
+  await demo.forgetCalls()
+  await demo.fault({ service: 'game', method: 'LeaveSeat', kind: 'delay', delayMs: 1500, count: 1 })
+  await using before = await connectPlayer(stopping.wsUrl, 'fleet-eve')
+  before.send(leave)
+  const calls = () => demo.calls('game', 'LeaveSeat')
+  await expect.poll(calls).toHaveLength(1)
+  expect(await stopping.process.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+
+  await using after = await connectPlayer(two.wsUrl, 'fleet-eve')
+  after.send(leave)
+  expect(await after.next(({ id }) => id === 'leave-once')).toMatchObject({ type: 'Ack' })
+  expect(await calls()).toHaveLength(1)
+})

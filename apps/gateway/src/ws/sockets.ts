@@ -73,7 +73,10 @@ export interface Sockets {
   sessionOf(connectionId: string): ClientSession | undefined
   /** Authenticated sessions, oldest first, each with its serial; those after `serial`. */
   sessionsAfter(serial: number): Iterable<readonly [number, ClientSession]>
-  /** Tells every client to come back and closes its socket; resolves when all are gone, at the latest after `timeoutMs`. */
+  /**
+   * Tells every client to come back and closes its socket; resolves when all are gone and what they asked for is done, at the
+   * latest after `timeoutMs`.
+   */
   drain(timeoutMs: number): Promise<void>
   /** Takes no more upgrades. */
   close(): void
@@ -96,11 +99,26 @@ export function createSockets(options: SocketsOptions): Sockets {
     isDraining: options.isDraining,
     isBlocked: options.isBlocked,
   })
-  let whenEmpty: (() => void) | undefined
+  let running = 0
+  let whenDone: (() => void) | undefined
+  const isDone = (): boolean => open.size === 0 && running === 0
+
+  /** Goes on when its socket is gone: the client asks again elsewhere, and is told what came of it. */
+  const dispatch: Dispatch = async (message, session) => {
+    running += 1
+    try {
+      return await options.dispatch(message, session)
+    } finally {
+      running -= 1
+      if (isDone()) whenDone?.()
+    }
+  }
+
   const tokenLives = createTokenLives({ graceMs: limits.tokenGraceMs })
   const heapTrim = createHeapTrim({ opened: () => lastSerial })
   const context: SocketContext = {
     ...options,
+    dispatch,
     heartbeatMs: options.silence.heartbeatMs,
     authTimeoutMs: limits.authTimeoutMs,
     tokenLives,
@@ -112,7 +130,7 @@ export function createSockets(options: SocketsOptions): Sockets {
       open.delete(id)
       closed.receivedBytes += connection.receivedBytes
       closed.sentBytes += connection.sentBytes
-      if (open.size === 0) whenEmpty?.()
+      if (isDone()) whenDone?.()
     },
   }
 
@@ -162,9 +180,9 @@ export function createSockets(options: SocketsOptions): Sockets {
         asked: (connection) => sessions.get(connection.id)?.client.features.has('drain') ?? false,
         onSent: options.onSent,
       })
-      if (open.size > 0) {
+      if (!isDone()) {
         const { promise, resolve } = Promise.withResolvers<void>()
-        whenEmpty = resolve
+        whenDone = resolve
         const timer = setTimeout(resolve, Math.max(0, late - Date.now()))
         await promise
         clearTimeout(timer)
