@@ -1,14 +1,16 @@
 /**
  * What logs, metrics and traces cost the gateway: CPU time for each delivery of a fan-out and for each proxied request, with
- * everything off, with each alone, and with everything on at its defaults. The sides take turns of some tenths of a second,
- * so that each round sees the same machine; each side is three processes, since two of the same code differ by some percent;
- * `off again` is a second `off` and shows what is noise. `quiet` is what a side takes when the machine leaves it alone.
+ * everything off, with each alone, and with everything on at its defaults. One gateway takes turns of some 40 ms with what is
+ * on, in any order: two gateways of the same code, or the same one half a second later, differ by more than what is to be
+ * measured. `off again` is a second `off` and shows what is noise; several processes, one after another, show what is chance of
+ * one.
  *
- *   node --conditions=@gw/source bench/observability.ts [rounds] [side ...]      default: 30 rounds, all sides
+ *   node --conditions=@gw/source bench/observability.ts [rounds] [side ...]      default: 10 rounds a process, all sides
  *
- * Off is what an operator can set: `LOG_LEVEL=error`, `OTEL_SDK_DISABLED=true`; metrics, which have no switch, become empty
- * objects. With `PROFILE=folder` each gateway leaves a CPU profile there; with
- * `ONLY='proxied request'` or `ONLY=delivery` nothing else is measured; `SOCKETS=1000` instead of 100 get each message.
+ * Off is what an operator can set: `LOG_LEVEL=error`, `OTEL_SDK_DISABLED=true`; metrics, which have no switch, take nothing. What
+ * metrics cost an idle process, and their look at each garbage collection, are in all sides. With `PROFILE=folder` each process
+ * leaves a CPU profile there; with `ONLY='proxied request'` or `ONLY=delivery` nothing else is measured; `SOCKETS=1000` instead
+ * of 100 get each message; `PROCESSES=1` instead of 3.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -26,50 +28,53 @@ import { PublishEventResponseSchema } from '../src/grpc/gen/event/event_pb.ts'
 import { ListTablesResponseSchema } from '../src/grpc/gen/game/game_pb.ts'
 import { PublisherService } from '../src/grpc/gen/gateway/v1/publisher_pb.ts'
 import { createServiceClient } from '../src/grpc/service-client.ts'
+import type { Switches } from './gateway-host.ts'
 
 const secret = 'only-for-the-bench-0123456789-abcdefghijk'
 const sockets = Number(process.env['SOCKETS'] ?? 100)
-/** A turn of fewer says what a gateway that did nothing else before costs, with cold caches. */
-const messages = 100_000 / sockets
-const [requests, atOnce, warmUps, processes] = [1000, 16, 8, 3]
-const [spansAfterMs, afterMs, idleMs] = [500, 700, 5000]
-const ports = z.object({ port: z.int(), internalPort: z.int() })
+/** Of one turn. */
+const [messages, requests] = [10_000 / sockets, 200]
+const [atOnce, warmUps] = [16, 4]
+const processes = Number(process.env['PROCESSES'] ?? 3)
+/** The spans of a round are sent when its turns are over, and counted then, without what goes on right behind a load. */
+const [sendingFromMs, spansAfterMs, sentAfterMs, idleMs] = [8900, 9000, 9600, 3000]
+const listening = z.object({ port: z.int(), internalPort: z.int() })
 const usage = z.object({ cpuMicroseconds: z.number() })
 
-const noTraces = { OTEL_SDK_DISABLED: 'true' }
-const noLogs = { LOG_LEVEL: 'error', LOG_MESSAGE_SAMPLE: '0' }
-const allOff = { hasMetrics: false, env: { ...noLogs, ...noTraces } }
-const setups: Readonly<Record<string, { hasMetrics: boolean; env: Readonly<Record<string, string>> }>> = {
-  off: allOff,
-  'off again': allOff,
-  logs: { hasMetrics: false, env: noTraces },
-  metrics: { ...allOff, hasMetrics: true },
-  traces: { hasMetrics: false, env: noLogs },
-  on: { hasMetrics: true, env: {} },
+const nothing = { logs: false, metrics: false, traces: false }
+const setups: Readonly<Record<string, Switches>> = {
+  off: nothing,
+  'off again': nothing,
+  logs: { ...nothing, logs: true },
+  metrics: { ...nothing, metrics: true },
+  traces: { ...nothing, traces: true },
+  on: { logs: true, metrics: true, traces: true },
 }
-const [givenRounds = '30', ...givenSides] = process.argv.slice(2)
+const [givenRounds = '10', ...givenSides] = process.argv.slice(2)
 const rounds = Number(givenRounds)
-const sideNames = givenSides.length === 0 ? Object.keys(setups) : givenSides
+const sides = (givenSides.length === 0 ? Object.keys(setups) : givenSides).map((name) => ({
+  name,
+  on: setups[name] ?? nothing,
+}))
+
+/** Of each side in a round: with more of them its spans would be sent before its end. */
+const turns = Math.floor(75 / sides.length)
 
 type What = 'delivery' | 'proxied request'
 
 const bothWorks: readonly What[] = ['proxied request', 'delivery']
 const works = bothWorks.filter((what) => (process.env['ONLY'] ?? what) === what)
 
-/** One process of a side. */
+/** One process. */
 interface Runner {
-  readonly name: string
   readonly child: ChildProcess
   readonly url: string
   readonly publish: (at: number) => Promise<unknown>
   readonly clients: readonly WebSocket[]
-  /** CPU microseconds that it uses in a millisecond without work. */
-  idle: number
-  /** CPU microseconds for one, a figure for each turn. */
-  readonly results: Readonly<Record<What, number[]>>
-  /** The turn that its CPU time is counted for, until `afterMs` after its end: its spans are sent then. Without the idling. */
-  counted: { readonly what: What; readonly cpuBefore: number; readonly endedAt: number } | undefined
 }
+
+/** By side: CPU microseconds for one, a figure for each round. */
+type Results = ReadonlyMap<string, Readonly<Record<What, number[]>>>
 
 const token = (user: string): string => signToken({ sub: user }, secret)
 
@@ -81,23 +86,23 @@ async function connect(url: string, user: string): Promise<WebSocket> {
   return socket
 }
 
-async function start(name: string, env: Readonly<Record<string, string>>): Promise<Runner> {
-  const { hasMetrics, env: own } = setups[name] ?? allOff
+async function start(at: number, env: Readonly<Record<string, string>>): Promise<Runner> {
   const folder = process.env['PROFILE']
-  const child = fork(join(import.meta.dirname, 'gateway-host.ts'), hasMetrics ? ['metrics'] : [], {
-    execArgv: [
-      '--conditions=@gw/source',
-      ...(folder === undefined
-        ? []
-        : ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${name}.${runners.length}.cpuprofile`]),
-    ],
-    env: { PATH: process.env['PATH'] ?? '', ...env, ...own },
+  const profiling =
+    folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${at}.cpuprofile`]
+  const child = fork(join(import.meta.dirname, 'gateway-host.ts'), {
+    // As the image starts it, but for the collection of all garbage that V8 begins when a process idles.
+    execArgv: ['--conditions=@gw/source', '--min-semi-space-size=16', '--no-memory-reducer', ...profiling],
+    env: { PATH: process.env['PATH'] ?? '', ...env },
     // Somebody reads the log, as a shipper does.
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   })
   child.stdout?.resume()
+  child.once('exit', (code) => {
+    if (code !== 0) process.exit(1)
+  })
   const [started]: unknown[] = await once(child, 'message')
-  const { port, internalPort } = ports.parse(started)
+  const { port, internalPort } = listening.parse(started)
   const url = `http://127.0.0.1:${port}`
   const client = createServiceClient(PublisherService, {
     address: `127.0.0.1:${internalPort}`,
@@ -110,21 +115,17 @@ async function start(name: string, env: Readonly<Record<string, string>>): Promi
   })
   const payload = { type: 'Notice', title: 'x'.repeat(200) }
   const clients = await Promise.all(
-    Array.from({ length: sockets }, async (_, at) => connect(url, `user-${at}`)),
+    Array.from({ length: sockets }, async (_, user) => connect(url, `user-${user}`)),
   )
   return {
-    name,
     child,
     url,
     clients,
-    publish: (at) =>
+    publish: (count) =>
       client.publish({
         channel: 'all',
-        payloadJson: new TextEncoder().encode(JSON.stringify({ ...payload, at })),
+        payloadJson: new TextEncoder().encode(JSON.stringify({ ...payload, at: count })),
       }),
-    idle: 0,
-    results: { delivery: [], 'proxied request': [] },
-    counted: undefined,
   }
 }
 
@@ -135,12 +136,6 @@ async function pump(count: number, work: (at: number) => Promise<unknown>): Prom
     while (next < count) await work(next++)
   }
   await Promise.all(Array.from({ length: atOnce }, one))
-}
-
-async function cpuOf(child: ChildProcess): Promise<number> {
-  child.send('cpu')
-  const [answer]: unknown[] = await once(child, 'message')
-  return usage.parse(answer).cpuMicroseconds
 }
 
 async function fanOut({ clients, publish }: Runner): Promise<void> {
@@ -181,23 +176,14 @@ function stayAwake(): void {
   if (isLoading) setImmediate(stayAwake)
 }
 
-async function takeTurn(runner: Runner, what: What): Promise<void> {
-  if (runner.counted) await setTimeout(Math.max(0, runner.counted.endedAt + afterMs - performance.now()))
-  await count(Math.max(performance.now() - afterMs, runner.counted?.endedAt ?? 0))
-  const cpuBefore = await cpuOf(runner.child)
-  await work[what].run(runner)
-  runner.counted = { what, cpuBefore, endedAt: performance.now() }
+/** What `child` has used so far. From now on only what is `on` is. */
+async function cpuOf(child: ChildProcess, on?: Switches): Promise<number> {
+  child.send(on ?? 'cpu')
+  const [answer]: unknown[] = await once(child, 'message')
+  return usage.parse(answer).cpuMicroseconds
 }
 
-async function measureIdle(): Promise<void> {
-  const startedAt = performance.now()
-  const before = await Promise.all(runners.map(({ child }) => cpuOf(child)))
-  await setTimeout(idleMs)
-  for (const [at, runner] of runners.entries())
-    runner.idle = ((await cpuOf(runner.child)) - (before[at] ?? 0)) / (performance.now() - startedAt)
-}
-
-/** In any order: what came before a turn, busy or idle, changes what it costs. */
+/** In any order: what came before a turn changes what it costs. */
 function shuffled<T>(items: readonly T[]): readonly T[] {
   return items
     .map((item) => ({ item, at: Math.random() }))
@@ -205,47 +191,65 @@ function shuffled<T>(items: readonly T[]): readonly T[] {
     .map(({ item }) => item)
 }
 
-/** Ends the turns that were over at `before`. */
-async function count(before: number): Promise<void> {
-  for (const runner of runners) {
-    const { counted, results } = runner
-    if (counted === undefined || counted.endedAt > before) continue
-    runner.counted = undefined
-    const used = (await cpuOf(runner.child)) - counted.cpuBefore
-    const idled = runner.idle * (performance.now() - counted.endedAt)
-    results[counted.what].push((used - idled) / work[counted.what].times)
+/** One round: microseconds for one, by side. Nothing when it took so long that spans were sent among its turns. */
+async function takeRound(
+  { what, idlePerMs }: { readonly what: What; readonly idlePerMs: number },
+  runner: Runner,
+): Promise<ReadonlyMap<string, number> | undefined> {
+  const used = new Map(sides.map(({ name }) => [name, 0]))
+  const startedAt = performance.now()
+  for (let turn = 0; turn < turns; turn++)
+    for (const { name, on } of shuffled(sides)) {
+      const before = await cpuOf(runner.child, on)
+      await work[what].run(runner)
+      used.set(name, (used.get(name) ?? 0) + (await cpuOf(runner.child)) - before)
+    }
+  const left = startedAt + sendingFromMs - performance.now()
+  await setTimeout(Math.max(0, left))
+  const [idlesFrom, before] = [performance.now(), await cpuOf(runner.child)]
+  await setTimeout(sentAfterMs - sendingFromMs)
+  const sending = (await cpuOf(runner.child)) - before - idlePerMs * (performance.now() - idlesFrom)
+  const traced = sides.filter(({ on }) => on.traces)
+  for (const { name } of traced) used.set(name, (used.get(name) ?? 0) + sending / traced.length)
+  if (left < 0) return undefined
+  return new Map([...used].map(([name, microseconds]) => [name, microseconds / (turns * work[what].times)]))
+}
+
+/** All rounds of one process, but for those that warm up. */
+async function measure(runner: Runner): Promise<Results> {
+  const { child, clients } = runner
+  const results: Results = new Map(sides.map(({ name }) => [name, { delivery: [], 'proxied request': [] }]))
+  let idlePerMs = 0
+  for (let round = 0; round < warmUps + rounds; round++) {
+    if (round === warmUps) {
+      const before = await cpuOf(child)
+      await setTimeout(idleMs)
+      idlePerMs = ((await cpuOf(child)) - before) / idleMs
+    }
+    for (const what of works)
+      for (const [name, microseconds] of (await takeRound({ what, idlePerMs }, runner)) ?? [])
+        if (round >= warmUps) results.get(name)?.[what].push(microseconds)
   }
+  for (const client of clients) client.terminate()
+  child.disconnect()
+  await once(child, 'exit')
+  return results
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length
 }
 
-/** By round, what it took on average in the processes of a side. */
-function roundsOf(name: string, what: What): readonly number[] {
-  const all = runners
-    .filter((runner) => runner.name === name)
-    .map(({ results }) => results[what].slice(warmUps))
-  return (all[0] ?? []).map(
-    (_, round) => all.reduce((sum, values) => sum + (values[round] ?? Number.NaN), 0) / all.length,
-  )
+/** What a mean of logarithms of ratios says: of ratios as they are the mean is above 1 where both sides are the same. */
+function percentOf(logarithm: number): string {
+  return (Math.expm1(logarithm) * 100).toFixed(1)
 }
 
-/** When the machine leaves it alone: the lowest tenth of each process's turns, on average over the processes of a side. */
-function quiet(name: string, what: What): number {
-  const tenths = runners
-    .filter((runner) => runner.name === name)
-    .map(({ results }) => {
-      const turns = results[what].slice(warmUps).toSorted((a, b) => a - b)
-      return turns[Math.floor(turns.length / 10)] ?? Number.NaN
-    })
-  return tenths.reduce((sum, tenth) => sum + tenth, 0) / tenths.length
-}
-
-/** The median, with the lowest and the highest. */
-function spread(values: readonly number[], digits: number): string {
-  const [low, middle, high] = [Math.min(...values), median(values), Math.max(...values)]
-  return `${middle.toFixed(digits)} (${low.toFixed(digits)} to ${high.toFixed(digits)})`
+/** How far the mean of `values` may be off: its standard error. */
+function errorOf(values: readonly number[]): number {
+  const middle = mean(values)
+  const variance = values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (values.length - 1)
+  return Math.sqrt(variance / values.length)
 }
 
 /**
@@ -311,58 +315,44 @@ const env = {
   EVENT_SERVICE_URL: `127.0.0.1:${backends.port}`,
   GAME_SERVICE_URL: `127.0.0.1:${backends.port}`,
   OTEL_EXPORTER_OTLP_ENDPOINT: sink.endpoint,
-  // Before the gateway's next turn. The default of 2 s makes fewer and larger batches.
   OTEL_BSP_SCHEDULE_DELAY: String(spansAfterMs),
 }
-const runners: Runner[] = []
 stayAwake()
-for (let at = 0; at < processes; at++) for (const name of sideNames) runners.push(await start(name, env))
 const startedAt = performance.now()
-for (let round = 0; round < warmUps + rounds; round++) {
-  if (round === warmUps) await measureIdle()
-  for (const what of works) for (const runner of shuffled(runners)) await takeTurn(runner, what)
+const measured: Results[] = []
+for (let at = 0; at < processes; at++) {
+  measured.push(await measure(await start(at, env)))
+  console.log(`process ${at + 1} of ${processes}: ${Math.round((performance.now() - startedAt) / 1000)} s`)
 }
 isLoading = false
-await setTimeout(afterMs)
-await count(performance.now())
 console.log(
-  `Node ${process.version}, ${cpus()[0]?.model}, ${cpus().length} cores; ${sockets} sockets, ${messages} messages and ${requests} requests a turn, ` +
-    `${processes} processes a side, ${rounds} rounds after ${warmUps} to warm up, ${Math.round((performance.now() - startedAt) / 1000)} s`,
+  `Node ${process.version}, ${cpus()[0]?.model}, ${cpus().length} cores; ${sockets} sockets; ` +
+    `${rounds} rounds after ${warmUps} to warm up in each of ${processes} processes, ${turns} turns of ${messages} messages or ${requests} requests a round`,
 )
 for (const what of works) {
-  const [off, ...others] = sideNames.map((name) => ({ name, values: roundsOf(name, what) }))
-  const base = off?.values ?? []
-  const quietBase = quiet(off?.name ?? '', what)
   console.log(
-    `\nCPU µs for one ${what}: median (lowest to highest), and what it is above \`${off?.name}\` of its round`,
+    `\nCPU µs for one ${what}; what it is above \`${sides[0]?.name}\` of its round, with the standard error; the same by process`,
   )
   console.table(
-    Object.fromEntries([
-      [off?.name, { µs: spread(base, 2), 'quiet µs': quietBase.toFixed(2) }],
-      ...others.map(({ name, values }) => [
-        name,
-        {
-          µs: spread(values, 2),
-          'quiet µs': quiet(name, what).toFixed(2),
-          'more % when quiet': ((quiet(name, what) / quietBase - 1) * 100).toFixed(1),
-          'more µs': spread(
-            values.map((value, at) => value - (base[at] ?? Number.NaN)),
-            2,
-          ),
-          'more %': spread(
-            values.map((value, at) => (value / (base[at] ?? Number.NaN) - 1) * 100),
-            1,
-          ),
-        },
-      ]),
-    ]),
+    Object.fromEntries(
+      sides.map(({ name }) => {
+        const more = measured.map((results) => {
+          const base = results.get(sides[0]?.name ?? '')?.[what]
+          const own = results.get(name)?.[what] ?? []
+          return own.map((value, round) => Math.log(value / (base?.[round] ?? Number.NaN)))
+        })
+        return [
+          name,
+          {
+            µs: mean(measured.flatMap((results) => results.get(name)?.[what] ?? [])).toFixed(2),
+            'more %': `${percentOf(mean(more.flat()))} ± ${(errorOf(more.flat()) * 100).toFixed(1)}`,
+            'by process': more.map((values) => percentOf(mean(values))).join(', '),
+          },
+        ]
+      }),
+    ),
   )
 }
-for (const { child, clients } of runners) {
-  for (const client of clients) client.terminate()
-  child.disconnect()
-}
-await Promise.all(runners.map(({ child }) => once(child, 'exit')))
 balance.close()
 backends.stop()
 await agent.close()
