@@ -52,10 +52,11 @@ const setups: Readonly<Record<string, Switches>> = {
 }
 const [givenRounds = '10', ...givenSides] = process.argv.slice(2)
 const rounds = Number(givenRounds)
-const sides = (givenSides.length === 0 ? Object.keys(setups) : givenSides).map((name) => ({
-  name,
-  on: setups[name] ?? nothing,
-}))
+const sides = (givenSides.length === 0 ? Object.keys(setups) : givenSides).map((name) => {
+  const on = setups[name]
+  if (!on) throw new Error(`${name} is no side: ${Object.keys(setups).join(', ')}`)
+  return { name, on }
+})
 
 /** Of each side in a round: with more of them its spans would be sent before its end. */
 const turns = Math.floor(75 / sides.length)

@@ -391,14 +391,21 @@ function inUse(section) {
   return section !== 'overview' || activeElement.tagName === 'SELECT'
 }
 
+/** Asks before it looks whether the operator is at it: they may have come while the answer was under way. */
+async function redrawUser(values) {
+  const asked = location.hash
+  if (asked !== shownHash || inUse('users')) return
+  const parts = await sections.users(values)
+  if (asked === location.hash && !inUse('users')) main.replaceChildren(...parts)
+}
+
 async function refresh() {
   fleet = await get('/instances')
   history.take(fleet)
   showState()
   const { name, values } = where()
-  if (inUse(name)) return
-  if (name === 'users' && values.user) await showSection()
-  if (name !== 'overview') return
+  if (name === 'users' && values.user) attempt(() => redrawUser(values))
+  if (name !== 'overview' || inUse(name)) return
   const focused = document.activeElement?.dataset?.drain
   main.replaceChildren(...sections.overview())
   if (focused !== undefined) main.querySelector(`[data-drain="${CSS.escape(focused)}"]`)?.focus()

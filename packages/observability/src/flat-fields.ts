@@ -38,6 +38,7 @@ export function createFlatFields({ redactor, reserved, text }: FlatFieldsOptions
   }
 
   return (fields) => {
+    // `for in`, the quicker way, would give what is inherited too.
     const prototype: unknown = Object.getPrototypeOf(fields)
     if (prototype !== Object.prototype && prototype !== null) return undefined
     let out = ''
