@@ -32,36 +32,54 @@ export type RateLimitMiddleware<Req extends IncomingMessage> = (
 export function rateLimit<Req extends IncomingMessage = IncomingMessage>(
   options: RateLimitOptions<Req>,
 ): RateLimitMiddleware<Req> {
-  const judge = async (request: Req, response: ServerResponse): Promise<boolean> => {
-    const requests = options.keys(request)
-    if (requests.length === 0) return true
-    const decision = await options.limiter.consume(requests)
-    if (decision.source !== 'unavailable') {
-      setRateLimitHeaders(response, decision, {
-        windowMsOf: (name) => options.limiter.policies.get(name)?.windowMs,
-        nowMs: Date.now(),
-        setHeader: options.setHeader ?? setHeader,
-      })
-    }
-    if (decision.allowed) return true
-    options.onRefused?.(request, decision)
-    refuse({ request, response, decision }, options)
-    return false
+  const { limiter, keys, setHeader = setOn, onRefused } = options
+  const windowMsOf = (name: string): number | undefined => limiter.policies.get(name)?.windowMs
+
+  function isAnswered(asked: Asked<Req>, decision: Decision): boolean {
+    const { request, response } = asked
+    if (decision.source !== 'unavailable')
+      setRateLimitHeaders(response, decision, { windowMsOf, nowMs: Date.now(), setHeader })
+    if (decision.allowed) return false
+    onRefused?.(request, decision)
+    refuse({ ...asked, decision }, options)
+    return true
   }
+
+  function consume(request: Req): Promise<Decision> | undefined {
+    const requests = keys(request)
+    return requests.length === 0 ? undefined : limiter.consume(requests)
+  }
+
   return (request, response, next) => {
-    judge(request, response).then((allowed) => {
-      if (allowed) next()
+    let decided: Promise<Decision> | undefined
+    try {
+      decided = consume(request)
+    } catch (error) {
+      return next(error)
+    }
+    if (decided === undefined) return next()
+    decided.then((decision) => {
+      let answered: boolean
+      try {
+        answered = isAnswered({ request, response }, decision)
+      } catch (error) {
+        return next(error)
+      }
+      if (!answered) next()
     }, next)
   }
 }
 
-function setHeader(response: ServerResponse, name: string, value: string): void {
+function setOn(response: ServerResponse, name: string, value: string): void {
   response.setHeader(name, value)
 }
 
-interface Refused<Req extends IncomingMessage> {
+interface Asked<Req extends IncomingMessage> {
   readonly request: Req
   readonly response: ServerResponse
+}
+
+interface Refused<Req extends IncomingMessage> extends Asked<Req> {
   readonly decision: Decision
 }
 

@@ -26,16 +26,16 @@ export function setRateLimitHeaders(
     set('X-RateLimit-Remaining', tightest.remaining)
     set('X-RateLimit-Reset', Math.ceil((options.nowMs + tightest.resetMs) / 1000))
   }
-  const policies: string[] = []
-  const states: string[] = []
-  for (const result of decision.results) {
-    const windowMs = options.windowMsOf(result.policy)
+  let policies = listBefore(response, 'RateLimit-Policy')
+  let states = listBefore(response, 'RateLimit')
+  for (const { policy, limit, remaining, moreAfterMs } of decision.results) {
+    const windowMs = options.windowMsOf(policy)
     const window = windowMs === undefined ? '' : `;w=${Math.ceil(windowMs / 1000)}`
-    policies.push(`"${result.policy}";q=${result.limit}${window}`)
-    states.push(`"${result.policy}";r=${result.remaining};t=${Math.ceil(result.moreAfterMs / 1000)}`)
+    policies += `${policies === '' ? '' : ', '}"${policy}";q=${limit}${window}`
+    states += `${states === '' ? '' : ', '}"${policy}";r=${remaining};t=${Math.ceil(moreAfterMs / 1000)}`
   }
-  set('RateLimit-Policy', appended(response, 'RateLimit-Policy', policies))
-  set('RateLimit', appended(response, 'RateLimit', states))
+  set('RateLimit-Policy', policies)
+  set('RateLimit', states)
   if (decision.retryAfterMs > 0) set('Retry-After', retryAfterSeconds(decision.retryAfterMs))
 }
 
@@ -66,7 +66,7 @@ function isLooser(result: KeyDecision, response: ServerResponse): boolean {
   return result.allowed && before !== undefined && Number(before) < result.remaining
 }
 
-function appended(response: ServerResponse, name: string, items: readonly string[]): string {
-  const before = response.getHeader(name)
-  return (before === undefined ? items : [String(before), ...items]).join(', ')
+/** What an earlier middleware has said, for this one to add to. */
+function listBefore(response: ServerResponse, name: string): string {
+  return String(response.getHeader(name) ?? '')
 }

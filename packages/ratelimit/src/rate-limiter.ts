@@ -15,7 +15,12 @@ import { steadyNow } from './memory-rate-limit-store.ts'
 import { NewKeyCap } from './new-key-cap.ts'
 import { type CheckedPolicy, isWhole, parsePolicies, type Policy } from './policy.ts'
 import { RateLimitError } from './rate-limit-error.ts'
-import { type RateLimitStore, type StoreAnswer, type StoreMode } from './rate-limit-store.ts'
+import {
+  type RateLimitStore,
+  type StoreAnswer,
+  type StoreMode,
+  type StoreRequest,
+} from './rate-limit-store.ts'
 import { cacheKeyOf, subjectOf } from './subject.ts'
 
 /** What the limiter tells its owner, who may log and count it. */
@@ -128,17 +133,17 @@ class StoreRateLimiter implements RateLimiter {
       const known = this.#again(requests)
       if (known !== undefined) return known
       const cached = this.#fromCache(requests)
-      return cached === undefined ? this.#decide(requests, 'consume') : Promise.resolve(cached)
+      return Promise.resolve(cached ?? this.#decide(requests, 'consume'))
     } catch (error) {
       return Promise.reject(error)
     }
   }
 
-  increment(requests: readonly LimitRequest[]): Promise<Decision> {
+  async increment(requests: readonly LimitRequest[]): Promise<Decision> {
     return this.#decide(requests, 'increment')
   }
 
-  check(requests: readonly LimitRequest[]): Promise<Decision> {
+  async check(requests: readonly LimitRequest[]): Promise<Decision> {
     return this.#decide(requests, 'check')
   }
 
@@ -159,10 +164,16 @@ class StoreRateLimiter implements RateLimiter {
     for (const cache of this.#caches.values()) cache.clear()
   }
 
-  async #decide(requests: readonly LimitRequest[], mode: StoreMode): Promise<Decision> {
+  /** Here and below: no promise where the store answers at once, for each costs every call. */
+  #decide(requests: readonly LimitRequest[], mode: StoreMode): Decision | Promise<Decision> {
     const startedAt = this.#options.onEvent === undefined ? 0 : performance.now()
     const asked = this.#parse(requests)
-    const decision = await this.#judge(asked, mode)
+    const decision = this.#judge(asked, mode)
+    if (!(decision instanceof Promise)) return this.#reported(decision, { mode, startedAt })
+    return decision.then((late) => this.#reported(late, { mode, startedAt }))
+  }
+
+  #reported(decision: Decision, { mode, startedAt }: { mode: StoreMode; startedAt: number }): Decision {
     this.#options.onEvent?.({ type: 'decision', mode, decision, latencyMs: performance.now() - startedAt })
     return decision
   }
@@ -242,8 +253,7 @@ class StoreRateLimiter implements RateLimiter {
     for (const { policy, key } of requests) this.#caches.get(policy)?.forget(cacheKeyOf(key))
   }
 
-  /** No more promises than needed here and around: each costs every call. */
-  #judge(asked: readonly AskedKey[], mode: StoreMode): Promise<Decision> {
+  #judge(asked: readonly AskedKey[], mode: StoreMode): Decision | Promise<Decision> {
     const capped = this.#caps.size === 0 ? [] : asked.filter((one) => this.#isCapped(one, mode))
     return capped.length === 0 ? this.#askStore(asked, mode) : this.#judgeCapped(asked, capped, mode)
   }
@@ -283,21 +293,27 @@ class StoreRateLimiter implements RateLimiter {
     return capped
   }
 
-  async #askStore(asked: readonly AskedKey[], mode: StoreMode): Promise<Decision> {
+  #askStore(asked: readonly AskedKey[], mode: StoreMode): Decision | Promise<Decision> {
     const { store } = this.#options
     const requests = asked.map(({ store: request, request: { key } }) => {
       const { name, block } = request.policy
       const refusals = block === undefined ? 0 : (this.#caches.get(name)?.unreportedOf(cacheKeyOf(key)) ?? 0)
       return refusals === 0 ? request : { ...request, refusals }
     })
-    let answer: StoreAnswer
+    const taken = (answer: StoreAnswer): Decision => this.#take(asked, { requests, answer, mode })
+    const failed = (error: unknown): Decision => this.#withoutStore(asked, { mode, error })
+    let answer: StoreAnswer | Promise<StoreAnswer>
     try {
-      answer = await store.judge(requests, mode)
+      answer = store.judge(requests, mode)
     } catch (error) {
-      return this.#withoutStore(asked, { mode, error })
+      return failed(error)
     }
+    return answer instanceof Promise ? answer.then(taken, failed) : taken(answer)
+  }
+
+  #take(asked: readonly AskedKey[], { requests, answer, mode }: Answered): Decision {
     if (!this.#available) this.#setAvailable(true)
-    const decision = toDecision(asked, { requests, answer, source: store.kind })
+    const decision = toDecision(asked, { requests, answer, source: this.#options.store.kind })
     if (this.#caches.size > 0 && mode === 'consume') this.#note(asked, decision)
     return decision
   }
@@ -333,6 +349,13 @@ class StoreRateLimiter implements RateLimiter {
     this.#available = available
     this.#options.onEvent?.({ type: 'store-state', available })
   }
+}
+
+/** What a store said, and to what. */
+interface Answered {
+  readonly requests: readonly StoreRequest[]
+  readonly answer: StoreAnswer
+  readonly mode: StoreMode
 }
 
 /** Whether two of them mean the same counters. */
