@@ -56,7 +56,6 @@ import { createTableMembers } from './services/table-members.ts'
 import { createTableWatch } from './services/table-watch.ts'
 import { createWhereabouts, tablesOf } from './services/whereabouts.ts'
 import type { Readiness } from './http/health.ts'
-import { messageClasses } from './http/express-messages.ts'
 import { createHttpServer } from './http/http-server.ts'
 import { createActionOrder } from './ws/action-order.ts'
 import { createApplyOnce } from './ws/apply-once.ts'
@@ -354,7 +353,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
   }
   const hasLogout = config.JWT_ISSUER !== undefined && config.JWT_AUDIENCE !== undefined
-  const app = createHttpApp({
+  const { listener, messages } = createHttpApp({
     ...(hasLogout && { backchannelLogout: logoutHandler(verifier) }),
     corsOrigins: config.CORS_ORIGIN,
     readiness,
@@ -399,11 +398,11 @@ export function createGateway(options: GatewayOptions): Gateway {
       vapidPublicKey: config.VAPID_PUBLIC_KEY,
     }),
   })
-  const server = createHttpServer(app, {
+  const server = createHttpServer(listener, {
     headersTimeoutMs: config.HTTP_HEADERS_TIMEOUT_MS,
     requestTimeoutMs: Math.max(30_000, config.PROXY_TIMEOUT_MS),
     maxConnections: config.MAX_CONNECTIONS + requestConnections,
-    messages: messageClasses(app),
+    messages,
   })
 
   function onReady(session: ClientSession): void {

@@ -24,6 +24,7 @@ export interface FlatFieldsOptions {
 
 /** Leaves to `toPlain`: values with an inside, sensitive names (their values have to be found elsewhere), `reserved` ones. */
 export function createFlatFields({ redactor, reserved, text }: FlatFieldsOptions): FlatFields {
+  const { isPlain } = redactor
   /** By name: the JSON in front of its value, or undefined for what is left to `toPlain`. */
   const known = new Map<string, string | undefined>()
 
@@ -51,9 +52,12 @@ export function createFlatFields({ redactor, reserved, text }: FlatFieldsOptions
       const head = headOf(name)
       if (head === undefined) return undefined
       switch (typeof value) {
-        case 'string':
-          out += head + text(cutText(value))
+        case 'string': {
+          const shown = cutText(value)
+          // A plain one without a string of its own: each is an object, and more to put together in the end.
+          out = isPlain(shown) ? `${out}${head}"${shown}"` : out + head + text(shown)
           break
+        }
         case 'number':
           out += head + (Number.isFinite(value) ? String(value) : `"${value}"`)
           break

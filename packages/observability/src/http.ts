@@ -1,6 +1,6 @@
 /** One Express middleware: request id, span, context, access line and duration of each request. */
 import { randomUUID } from 'node:crypto'
-import { type Attributes, SpanStatusCode, type SpanContext } from '@opentelemetry/api'
+import { type Attributes, type Span, type SpanContext, SpanStatusCode } from '@opentelemetry/api'
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import { type RequestContext, runInScope } from './context.ts'
 import { requireOption } from './errors.ts'
@@ -67,7 +67,9 @@ export function requestContext(options: RequestContextOptions): RequestHandler {
     // Taken now: the request has no socket any more when it is over.
     const { socket } = request
     const bytesBefore = socket.bytesWritten
-    const server = startServerSpan(request, { method, incoming, trustIncoming })
+    const scheme = schemeOf(request)
+    const { span, context: spans } = startSpan(method, incoming ? below(incoming, trustIncoming) : newTrace)
+    const ids = realIdsOf(span)
     metrics.httpRequestsInFlight.inc()
 
     response.on('close', () => {
@@ -76,17 +78,16 @@ export function requestContext(options: RequestContextOptions): RequestHandler {
       const status = aborted && !response.headersSent ? clientClosedStatus : response.statusCode
       const route = routeOf(request, response)
       const durationMs = now() - startedAt
-      server.end(route, status)
+      endServerSpan(span, { request, method, scheme, route, status })
       // An event handler may run in anybody's asynchronous context: what it says of the request is given, all of it.
-      const span = server.ids
-      metrics.httpRequestDuration.observeFor(span, { method, route, status }, durationMs / 1000)
+      metrics.httpRequestDuration.observeFor(ids, { method, route, status }, durationMs / 1000)
       const bytes = socket.bytesWritten - bytesBefore
       const fields = {
         requestId: context.requestId,
         userId: context.userId,
         connectionId: context.connectionId,
-        traceId: span?.traceId,
-        spanId: span?.spanId,
+        traceId: ids?.traceId,
+        spanId: ids?.spanId,
         method,
         route,
         status,
@@ -96,7 +97,7 @@ export function requestContext(options: RequestContextOptions): RequestHandler {
       }
       logger.info('http_request', kept(fields))
     })
-    runInScope(context, server.context, next)
+    runInScope(context, spans, next)
   }
 }
 
@@ -105,48 +106,53 @@ function kept(fields: LogContext): () => LogContext {
   return () => fields
 }
 
-interface ServerSpan {
-  readonly context: ReturnType<typeof startSpan>['context']
-  /** Undefined without an SDK. */
-  readonly ids: SpanContext | undefined
-  readonly end: (route: string, status: number) => void
-}
-
-interface Arrival {
-  readonly method: string
-  readonly incoming: SpanContext | undefined
-  readonly trustIncoming: boolean
-}
-
-/** A span by the HTTP semantic conventions (1.23 and later), without the query: it may hold a token. */
-function startServerSpan(request: Request, { method, incoming, trustIncoming }: Arrival): ServerSpan {
-  const { span, context } = startSpan(method, incoming ? below(incoming, trustIncoming) : newTrace)
-  // Neither is what it was when the request is over.
-  const { path, protocol } = request
+/** Undefined without an SDK. */
+function realIdsOf(span: Span): SpanContext | undefined {
   const ids = span.spanContext()
-  return {
-    context,
-    ids: isReal(ids) ? ids : undefined,
-    end: (route, status) => {
-      if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
-      if (isKept(span)) {
-        const attributes: Attributes = {
-          'http.request.method': method === 'OTHER' ? '_OTHER' : method,
-          'url.path': path,
-          'url.scheme': protocol,
-          'network.protocol.version': request.httpVersion,
-          'http.response.status_code': status,
-        }
-        if (status >= 500) attributes['error.type'] = String(status)
-        if (route !== unmatchedRoute) {
-          attributes['http.route'] = route
-          span.updateName(`${method} ${route}`)
-        }
-        span.setAttributes(attributes)
-      }
-      span.end()
-    },
+  return isReal(ids) ? ids : undefined
+}
+
+/** As Express has it, which asks the socket for its address to know whether a proxy's word for it counts. */
+function schemeOf(request: Request): string {
+  if (request.headers['x-forwarded-proto'] !== undefined) return request.protocol
+  return 'encrypted' in request.socket ? 'https' : 'http'
+}
+
+interface Served {
+  readonly request: Request
+  readonly method: string
+  readonly scheme: string
+  readonly route: string
+  readonly status: number
+}
+
+/** By the HTTP semantic conventions (1.23 and later). */
+function endServerSpan(span: Span, { request, method, scheme, route, status }: Served): void {
+  if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
+  if (isKept(span)) {
+    const attributes: Attributes = {
+      'http.request.method': method === 'OTHER' ? '_OTHER' : method,
+      'url.path': pathOf(request),
+      'url.scheme': scheme,
+      'network.protocol.version': request.httpVersion,
+      'http.response.status_code': status,
+    }
+    if (status >= 500) attributes['error.type'] = String(status)
+    if (route !== unmatchedRoute) {
+      attributes['http.route'] = route
+      span.updateName(`${method} ${route}`)
+    }
+    span.setAttributes(attributes)
   }
+  span.end()
+}
+
+/** Without the query: it may hold a token. Of the whole target: `request.path` lacks the part that a mount path takes. */
+function pathOf(request: Request): string {
+  const { originalUrl } = request
+  if (!originalUrl.startsWith('/')) return request.path
+  const queryAt = originalUrl.indexOf('?')
+  return queryAt < 0 ? originalUrl : originalUrl.slice(0, queryAt)
 }
 
 const newTrace: SpanOptions = { kind: 'server', parent: 'root' }

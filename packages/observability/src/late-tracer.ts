@@ -3,6 +3,7 @@ import {
   type Context,
   context,
   isSpanContextValid,
+  ROOT_CONTEXT,
   type Span,
   type SpanContext,
   type SpanOptions,
@@ -12,7 +13,7 @@ import {
   type TracerProvider,
 } from '@opentelemetry/api'
 import { isTracingSuppressed } from '@opentelemetry/core'
-import { LateSpan, type WriteSpan } from './late-span.ts'
+import { LateSpan, type SpanBeginning, type WriteSpan } from './late-span.ts'
 import { keptBelow, type SpanIds } from './span-ids.ts'
 import { isSampled } from './spans.ts'
 
@@ -65,6 +66,8 @@ function lateTracer(
   }
 
   function startSpan(name: string, options: SpanOptions = {}, parent: Context = context.active()): Span {
+    // As every request begins: nothing is above it, and nothing there to ask.
+    if (parent === ROOT_CONTEXT) return begin({ ids: identify(undefined), name, options, parent })
     if (isTracingSuppressed(parent)) return writer.startSpan(name, options, parent)
     const above = options.root ? undefined : trace.getSpan(parent)
     // All below a span that isn't sampled goes by its ids, which costs neither ids nor a context of its own.
@@ -72,8 +75,11 @@ function lateTracer(
       return new LateSpan({ ids: above.spanContext(), name, options, parent }, writeChild)
     const caller = above?.spanContext()
     const own = identify(caller && isSpanContextValid(caller) ? caller : undefined)
-    const begun = { ids: own, name, options, parent }
-    return isSampled(own) ? write(begun) : new LateSpan(begun, write)
+    return begin({ ids: own, name, options, parent })
+  }
+
+  function begin(begun: SpanBeginning): Span {
+    return isSampled(begun.ids) ? write(begun) : new LateSpan(begun, write)
   }
 
   // `startActiveSpan` stays the SDK's: it calls this `startSpan`.

@@ -102,15 +102,14 @@ export class LineGate {
     this.#timer = undefined
     this.#makeLate()
     if (this.#joinedLines === 0) return
-    const text = this.#joined
+    const bytes = Buffer.from(this.#joined)
     const lines = this.#joinedLines
-    const bytes = Buffer.byteLength(text)
-    this.#pendingBytes += bytes - text.length
+    this.#pendingBytes += bytes.length - this.#joined.length
     this.#joined = ''
     this.#joinedLines = 0
-    this.#target.write(text, (error?: Error | null) => {
+    this.#target.write(bytes, (error?: Error | null) => {
       if (this.#targetClosed) return
-      this.#pendingBytes -= bytes
+      this.#pendingBytes -= bytes.length
       this.#pendingLines -= lines
       if (error) this.#dropped += lines
       if (this.#pendingBytes === 0) this.#resume()

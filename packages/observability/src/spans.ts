@@ -7,6 +7,7 @@ import {
   INVALID_TRACEID,
   isSpanContextValid,
   ProxyTracerProvider,
+  ROOT_CONTEXT,
   type Span,
   type SpanContext,
   SpanKind,
@@ -38,12 +39,13 @@ export interface SpanOptions {
   readonly startTime?: number
 }
 
-const kinds: Readonly<Record<SpanKindName, SpanKind>> = {
-  internal: SpanKind.INTERNAL,
-  server: SpanKind.SERVER,
-  client: SpanKind.CLIENT,
-  producer: SpanKind.PRODUCER,
-  consumer: SpanKind.CONSUMER,
+/** Of a span of which no more is known at its start. Shared: nobody changes them. */
+const kinds: Readonly<Record<SpanKindName, Readonly<TracerSpanOptions>>> = {
+  internal: { kind: SpanKind.INTERNAL },
+  server: { kind: SpanKind.SERVER },
+  client: { kind: SpanKind.CLIENT },
+  producer: { kind: SpanKind.PRODUCER },
+  consumer: { kind: SpanKind.CONSUMER },
 }
 const defaultTracer = 'gateway'
 const noSpan: Span = trace.wrapSpanContext(INVALID_SPAN_CONTEXT)
@@ -63,23 +65,28 @@ export function startSpan(name: string, options: SpanOptions = {}): { span: Span
   const active = context.active()
   const tracer = tracerOf(options.tracer ?? defaultTracer)
   if (!tracer) return { span: noSpan, context: active }
-  const { kind = 'internal', attributes, parent, links, startTime } = options
-  const outer = outerOf(active, parent)
-  const own: TracerSpanOptions = { kind: kinds[kind] }
+  const outer = outerOf(active, options.parent)
+  const span = tracer.startSpan(name, beginning(options), outer)
+  // Below a span that isn't sampled: it is as good in the context as its child, which shows its ids.
+  const isNamed = outer === ROOT_CONTEXT || span.spanContext() !== trace.getSpanContext(outer)
+  return { span, context: isNamed ? new SpanScope(outer, span) : outer }
+}
+
+function beginning({ kind = 'internal', attributes, links, startTime }: SpanOptions): TracerSpanOptions {
+  const known = kinds[kind]
+  if (attributes === undefined && links === undefined && startTime === undefined) return known
+  const own: TracerSpanOptions = { ...known }
   if (attributes) own.attributes = attributes
   if (links) own.links = links.map((link) => ({ context: link }))
   if (startTime !== undefined) own.startTime = startTime
-  const span = tracer.startSpan(name, own, outer)
-  // Below a span that isn't sampled: it is as good in the context as its child, which shows its ids.
-  const isNamed = span.spanContext() !== trace.getSpanContext(outer)
-  return { span, context: isNamed ? new SpanScope(outer, span) : outer }
+  return own
 }
 
 /** A context is a copy of the one it is made from: none is made for what is so already. */
 function outerOf(active: Context, parent: SpanOptions['parent']): Context {
   if (parent === undefined) return active
   if (parent !== 'root') return trace.setSpanContext(active, parent)
-  return trace.getSpan(active) ? trace.deleteSpan(active) : active
+  return active !== ROOT_CONTEXT && trace.getSpan(active) ? trace.deleteSpan(active) : active
 }
 
 /** Runs `fn` where `inside`, the context of a started span, is the active one. */

@@ -15,7 +15,7 @@ import { createMetrics, type Metrics } from '../src/metrics.ts'
 import { injectTraceparent, startTracing, withSpan } from '../src/tracing.ts'
 import { type LineSink, testLogger } from './lines.ts'
 import { parseExposition, type Sample } from '@gw/testing'
-import { collectGarbage, startOtlpSink } from '@gw/testing'
+import { collectGarbage, type ReceivedSpan, startOtlpSink } from '@gw/testing'
 
 interface App extends AsyncDisposable {
   readonly url: string
@@ -344,6 +344,29 @@ describe('the server span', () => {
     expect(span?.raw).not.toContain('CANARY')
     const [line] = await app.accessLines(1)
     expect(line).toMatchObject({ traceId: span?.traceId, spanId: span?.spanId })
+  })
+
+  it('has the scheme that a trusted proxy names, and the whole path of what is mounted', async () => {
+    await using sink = await startOtlpSink()
+    const tracing = startTracing({
+      serviceName: 'g',
+      serviceVersion: '1',
+      instanceId: 'i',
+      endpoint: sink.endpoint,
+      scheduledDelayMs: 10,
+    })
+    const spanOf = async (trust: boolean, count: number): Promise<ReceivedSpan | undefined> => {
+      await using app = await serve((app) => {
+        app.set('trust proxy', trust)
+        app.use('/mounted', (_request, response) => void response.end())
+      })
+      await fetch(`${app.url}/mounted/here?x=1`, { headers: { 'x-forwarded-proto': 'https' } })
+      return (await sink.spans(count)).at(-1)
+    }
+    const path = { 'url.path': '/mounted/here' }
+    expect((await spanOf(true, 1))?.attributes).toMatchObject({ ...path, 'url.scheme': 'https' })
+    expect((await spanOf(false, 2))?.attributes).toMatchObject({ ...path, 'url.scheme': 'http' })
+    await tracing.shutdown(1000)
   })
 
   it('only links the trace of a caller that is not trusted', async () => {

@@ -102,9 +102,8 @@ async function outputOf(program: string): Promise<readonly { readonly msg: strin
 function recordingGate(joinMs: number): { gate: LineGate; writes: string[] } {
   const writes: string[] = []
   const stream = new Writable({
-    decodeStrings: false,
-    write: (text: string, _encoding, done) => {
-      writes.push(text)
+    write: (bytes: Buffer, _encoding, done) => {
+      writes.push(bytes.toString())
       done()
     },
   })

@@ -6,7 +6,7 @@
 import type { Request, RequestHandler } from 'express'
 import type { Config } from '../config.ts'
 import type { BackendGuard } from '../grpc/backend-guard.ts'
-import { traceProxy } from '../observe/traced-proxy.ts'
+import { createProxyTracer } from '../observe/traced-proxy.ts'
 import type { ProxyDispatcher } from './proxy-dispatcher.ts'
 import { createProxy, type ProxyResult } from './proxy.ts'
 
@@ -48,16 +48,20 @@ export function createProxies(options: ProxiesOptions): readonly MountableProxy[
 
   function proxyTo(service: ProxiedService, target: string | undefined): readonly MountableProxy[] {
     if (target === undefined) return []
-    const proxy = createProxy({
+    const tracer = createProxyTracer(target)
+    const handler = createProxy({
       target,
       timeoutMs: config.PROXY_TIMEOUT_MS,
       maxBodyBytes: config.PROXY_MAX_BODY_BYTES,
       dispatcher,
       guard: guardOf(service),
       headers,
-      onResult: (result) => onResult(service, result),
+      around: tracer.around,
+      onResult(result, request) {
+        onResult(service, result)
+        tracer.onResult(result, request)
+      },
     })
-    const handler = traceProxy(target, proxy)
     return prefixes[service].map((prefix) => ({ prefix, handler }))
   }
 

@@ -39,7 +39,9 @@ export interface ProxyOptions {
   readonly maxPerUser?: number
   /** Extra headers of the moment: request id, trace context. */
   readonly headers?: (request: Request) => Readonly<Record<string, string>>
-  readonly onResult?: (result: ProxyResult) => void
+  /** Runs `send`, which makes the headers and calls the backend: for a span around both. */
+  readonly around?: (request: Request, send: () => Promise<string>) => Promise<string>
+  readonly onResult?: (result: ProxyResult, request: Request) => void
 }
 
 const prefix = 'Proxy error'
@@ -120,7 +122,7 @@ function relay({ request, response, ...exchange }: Exchange, options: ProxyOptio
     upstream?.abort(ended)
   }
 
-  response.once('close', onClose)
+  response.on('close', onClose)
   if (exchange.hasBody) {
     let received = 0
     request.on('data', (chunk: Buffer) => {
@@ -195,16 +197,19 @@ export function createProxy(options: ProxyOptions): RequestHandler {
       return sendError(response, new GatewayError('rate_limited', 'Too many requests at once'))
     perUser.set(user, running + 1)
     const deadlineAtMs = startedAt + requestBudgetMs(request, timeoutMs)
-    const headers = requestHeaders(request, {
-      ...(request.auth && identityHeaders(request.auth)),
-      ...options.headers?.(request),
-    })
     const done = (code: string): void =>
-      options.onResult?.({ code, seconds: (performance.now() - startedAt) / 1000 })
-    try {
+      options.onResult?.({ code, seconds: (performance.now() - startedAt) / 1000 }, request)
+    const send = (): Promise<string> => {
+      const headers = requestHeaders(request, {
+        ...(request.auth && identityHeaders(request.auth)),
+        ...options.headers?.(request),
+      })
       const idempotent = !hasBody && (request.method === 'GET' || request.method === 'HEAD')
       const run = (): Promise<string> => relay({ request, response, deadlineAtMs, hasBody, headers }, options)
-      done(await guard.call({ idempotent, deadlineAtMs, run, mayRepeat: () => !response.headersSent }))
+      return guard.call({ idempotent, deadlineAtMs, run, mayRepeat: () => !response.headersSent })
+    }
+    try {
+      done(await (options.around ? options.around(request, send) : send()))
     } catch (error) {
       done(codeOf(error))
       // What is left of the body will not be read: the connection cannot go on.

@@ -10,9 +10,14 @@ import { GatewayError } from '../errors.ts'
 
 const ambiguousPath = /%2f|%5c|%2e|%00|\\|\/\/|;|[^\x21-\x7e]|(?:^|\/)\.{1,2}(?:\/|$)/i
 
-function isPlainPath(target: string): boolean {
+/** Of a request's target in origin form. */
+export function pathOf(target: string): string {
   const queryAt = target.indexOf('?')
-  const path = queryAt < 0 ? target : target.slice(0, queryAt)
+  return queryAt < 0 ? target : target.slice(0, queryAt)
+}
+
+function isPlainPath(target: string): boolean {
+  const path = pathOf(target)
   if (!path.startsWith('/') || ambiguousPath.test(path)) return false
   if (!path.includes('%')) return true
   try {

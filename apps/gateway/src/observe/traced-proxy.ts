@@ -1,50 +1,60 @@
-/** The client span of a proxied request; what it sends on carries it. */
+/** The client span of a proxied request, by the HTTP semantic conventions; what it sends on carries it. */
 import { isKept, runIn, startSpan } from '@gw/observability/tracing'
-import { type Span, SpanStatusCode, trace } from '@opentelemetry/api'
-import type { RequestHandler } from 'express'
+import { type Attributes, type Span, SpanStatusCode, trace } from '@opentelemetry/api'
+import type { Request } from 'express'
+import type { ProxyResult } from '../http/proxy.ts'
 
-/**
- * `proxy` inside a span that ends with the response. In a trace that isn't kept a span is made when the call has failed, by
- * the response's end: until then all goes by the server span's ids anyway.
- */
-export function traceProxy(target: string, proxy: RequestHandler): RequestHandler {
+export interface ProxyTracer {
+  /** Runs `send` inside a span, in a trace that is kept. */
+  readonly around: (request: Request, send: () => Promise<string>) => Promise<string>
+  /**
+   * Ends it, in the request's own context. In a trace that isn't kept a span is made of a call that failed: until then all
+   * goes by the server span's ids anyway.
+   */
+  readonly onResult: (result: ProxyResult, request: Request) => void
+}
+
+/** `target`: the backend's origin. */
+export function createProxyTracer(target: string): ProxyTracer {
   const { hostname, port, protocol } = new URL(target)
   const address = {
     'server.address': hostname,
     'server.port': Number(port) || (protocol === 'https:' ? 443 : 80),
   }
+  const open = new WeakMap<Request, Span>()
 
-  function finish(span: Span, method: string, statusCode: number): void {
-    // A client span: what the server refused is its failure too.
-    if (statusCode >= 400) span.setStatus({ code: SpanStatusCode.ERROR })
-    if (isKept(span))
-      span.setAttributes({
-        ...address,
-        'http.request.method': method,
-        'http.response.status_code': statusCode,
-        ...(statusCode >= 400 && { 'error.type': String(statusCode) }),
-      })
-    span.end()
-  }
-
-  return (request, response, next) => {
-    const { method } = request
-    const server = trace.getActiveSpan()
-    if (server === undefined) return void proxy(request, response, next)
-    if (isKept(server)) {
-      const { span, context: inside } = startSpan(method, { kind: 'client' })
-      response.on('close', () => finish(span, method, response.statusCode))
-      runIn(inside, () => void proxy(request, response, next))
-      return
+  function end(span: Span, { method }: Request, { code }: ProxyResult): void {
+    const attributes: Attributes = { ...address, 'http.request.method': method }
+    if (Number(code) > 0) attributes['http.response.status_code'] = Number(code)
+    if (hasFailed(code)) {
+      attributes['error.type'] = code
+      span.setStatus({ code: SpanStatusCode.ERROR })
     }
-    const startedAt = performance.now()
-    response.on('close', () => {
-      if (response.statusCode < 400) return
-      // Up, as the server span's: no span begins before what caused it.
-      const startTime = Math.ceil(Date.now() - (performance.now() - startedAt))
-      const { span } = startSpan(method, { kind: 'client', parent: server.spanContext(), startTime })
-      finish(span, method, response.statusCode)
-    })
-    proxy(request, response, next)
+    span.setAttributes(attributes).end()
   }
+
+  return {
+    around(request, send) {
+      const server = trace.getActiveSpan()
+      if (server === undefined || !isKept(server)) return send()
+      const { span, context: inside } = startSpan(request.method, { kind: 'client' })
+      open.set(request, span)
+      return runIn(inside, send)
+    },
+    onResult(result, request) {
+      const server = trace.getActiveSpan()
+      if (server === undefined) return
+      const span = isKept(server) ? open.get(request) : undefined
+      if (span !== undefined) return end(span, request, result)
+      if (!hasFailed(result.code)) return
+      // Up, as the server span's: no span begins before what caused it.
+      const startTime = Math.ceil(Date.now() - result.seconds * 1000)
+      end(startSpan(request.method, { kind: 'client', startTime }).span, request, result)
+    },
+  }
+}
+
+/** It is a client span: what the server refused is its failure too. Not what the caller no longer wanted. */
+function hasFailed(code: string): boolean {
+  return code !== 'client_closed' && !(Number(code) < 400)
 }
