@@ -104,6 +104,28 @@ test('connections are counted live, found by user, and kicked only after a confi
   expect(opened.complaints).toEqual([])
 })
 
+test('a user who is looked at again is not drawn anew under the hands of the operator, who came meanwhile', async () => {
+  await using opened = await openConsole('#users')
+  const { page } = opened
+  await using _player = await connectPlayer(two.wsUrl, 'console-may')
+  await page.getByLabel('User id').fill('console-may')
+  await page.keyboard.press('Enter')
+  const kick = page.getByRole('button', { name: 'Kick…' }).first()
+  await kick.waitFor()
+  const asked = Promise.withResolvers<() => Promise<void>>()
+  // The page's next look at the user is held.
+  await page.route('**/users/console-may', (route) => asked.resolve(() => route.continue()), { times: 1 })
+  const answer = await asked.promise
+  await kick.focus()
+  const answered = page.waitForResponse('**/users/console-may')
+  await answer()
+  await (await answered).finished()
+  // By the next look at the fleet it is long done with that answer.
+  await page.waitForRequest('**/instances')
+  expect(await kick.and(page.locator(':focus')).count()).toBe(1)
+  expect(opened.complaints).toEqual([])
+})
+
 test('the tail of a channel shows that something was said, not what', async () => {
   const tableId = await one.createTable('console-lee')
   await using player = await connectPlayer(one.wsUrl, 'console-lee')

@@ -381,3 +381,25 @@ test('SIGTERM ends within its time, though a proxied request hangs at its backen
     await demo.clearFaults()
   }
 })
+
+test('SIGTERM ends within its time, though what a client asked for hangs at its backend', async () => {
+  await using own = await startGateway({
+    ...backendsOf(demo),
+    INTERNAL_PORT: '0',
+    GRPC_CLIENT_TIMEOUT_MS: '120000',
+    SHUTDOWN_TIMEOUT_MS: '2000',
+  })
+  const tableId = await createTable('e2e-tom')
+  const player = await connectPlayer(own.wsUrl, 'e2e-tom')
+  await demo.forgetCalls()
+  await demo.fault({ service: 'game', method: 'LeaveSeat', kind: 'hang' })
+  try {
+    player.send({ type: 'LeaveTable', tableId, id: 'hangs' })
+    await expect.poll(() => demo.calls('game', 'LeaveSeat')).toHaveLength(1)
+    // The exit itself is the proof: the call's own deadline is two minutes away.
+    expect(await own.process.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+    expect(await player.socket.closed).toEqual({ code: 1012, reason: 'restart' })
+  } finally {
+    await demo.clearFaults()
+  }
+})
