@@ -65,7 +65,6 @@ async function answers(url: string): Promise<void> {
 
 async function startGateway(origin: string): Promise<Front> {
   const port = await freePort()
-  const [metrics, internal] = [await freePort(), await freePort()]
   const main = new URL('../src/main.ts', import.meta.url).pathname
   // As the image starts it.
   const flags = ['--conditions=@gw/source', '--min-semi-space-size=16']
@@ -74,8 +73,9 @@ async function startGateway(origin: string): Promise<Front> {
       PATH: process.env['PATH'],
       HOST: '127.0.0.1',
       PORT: String(port),
-      METRICS_PORT: String(metrics),
-      INTERNAL_PORT: String(internal),
+      METRICS_HOST: '127.0.0.1',
+      METRICS_PORT: '0',
+      INTERNAL_PORT: '0',
       JWT_HS256_SECRET: secret,
       BALANCE_SERVICE_HTTP_URL: origin,
       HTTP_RATE_LIMIT_MAX: '10000000',
