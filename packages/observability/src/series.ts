@@ -1,7 +1,6 @@
 /**
  * prom-client's series with a short way to an update. Theirs makes a string of the labels each time, which costs more than
- * all the rest; these find a cell by the labels' values and add to it, many updates in a row. A registry reads them as it
- * reads its own.
+ * all the rest; these find a cell by the labels' values and add to it. A registry reads them as it reads its own.
  */
 import {
   Counter,
@@ -12,56 +11,10 @@ import {
 } from 'prom-client'
 import { type Cell, Cells, type Labels } from './cells.ts'
 
-/** A value that fell into a bucket, and its trace. As prom-client has it. */
-interface Exemplar {
-  readonly labelSet: Readonly<Record<string, string>>
-  readonly value: number
-  readonly timestamp: number
-}
-
-interface Update {
-  /** Not changed by its maker any more. */
-  readonly labels: Labels | undefined
-  readonly value: number
-  readonly exemplar?: Exemplar | undefined
-}
-
-const mostWaiting = 128
-
-/**
- * Updates that wait for more of their kind, or to be read: one after the other they cost half as much as between other work.
- * One with a label that isn't of the series is left out, with a warning of the process: types refuse it before.
- */
-class Waiting {
-  readonly #take: (update: Update) => void
-  #updates: Update[] = []
-
-  constructor(take: (update: Update) => void) {
-    this.#take = take
-  }
-
-  add(update: Update): void {
-    if (this.#updates.push(update) >= mostWaiting) this.settle()
-  }
-
-  settle(): void {
-    const updates = this.#updates
-    this.#updates = []
-    for (const update of updates) {
-      try {
-        this.#take(update)
-      } catch (error) {
-        process.emitWarning(error instanceof Error ? error : String(error))
-      }
-    }
-  }
-}
-
 /** A counter; prom-client's value gets what was added when it is read. */
 export class QuickCounter extends Counter {
   readonly #cells: Cells<Cell & { added: number }>
   readonly #add: (labels: Labels, value: number) => void
-  readonly #waiting: Waiting
 
   constructor(options: CounterConfiguration<string>) {
     super(options)
@@ -71,21 +24,16 @@ export class QuickCounter extends Counter {
       add(labels, 0)
       return { labels, added: 0 }
     })
-    const waiting = new Waiting(({ labels, value }) => {
-      cells.of(labels).added += value
-    })
     const inc = (first?: Labels | number, second?: number): void => {
-      if (typeof first === 'object') waiting.add({ labels: first, value: growth(second ?? 1) })
-      else waiting.add({ labels: undefined, value: growth(first ?? 1) })
+      if (typeof first === 'object') cells.of(first).added += growth(second ?? 1)
+      else cells.of().added += growth(first ?? 1)
     }
     Object.assign(this, { inc })
     this.#add = add
     this.#cells = cells
-    this.#waiting = waiting
   }
 
   override get(): ReturnType<Counter['get']> {
-    this.#waiting.settle()
     for (const cell of this.#cells.all()) {
       this.#add(cell.labels, cell.added)
       cell.added = 0
@@ -126,8 +74,11 @@ function finite(value: unknown): number {
   throw new TypeError('A series takes finite numbers only')
 }
 
-function exemplarOf(value: number, traceId: string): Exemplar {
-  return { labelSet: { trace_id: traceId }, value, timestamp: Date.now() / 1000 }
+/** A value that fell into a bucket, and its trace. As prom-client has it. */
+interface Exemplar {
+  readonly labelSet: Readonly<Record<string, string>>
+  readonly value: number
+  readonly timestamp: number
 }
 
 interface HistogramCell extends Cell {
@@ -144,7 +95,6 @@ export type QuickConfiguration = HistogramConfiguration<string> & { readonly buc
 export class QuickHistogram extends Histogram {
   readonly #options: QuickConfiguration
   readonly #cells: Cells<HistogramCell>
-  readonly #waiting = new Waiting((update) => this.#take(update))
 
   constructor(options: QuickConfiguration) {
     super(options)
@@ -167,23 +117,18 @@ export class QuickHistogram extends Histogram {
   /** `traceId`: of a trace that is kept. */
   add(labels: Labels | undefined, given: number | undefined, traceId?: string): void {
     const value = finite(given)
-    const exemplar = traceId === undefined ? undefined : exemplarOf(value, traceId)
-    this.#waiting.add({ labels, value, exemplar })
-  }
-
-  #take({ labels, value, exemplar }: Update): void {
     const cell = this.#cells.of(labels)
     const { buckets: bounds } = this.#options
     let at = 0
     while (at < bounds.length && value > (bounds[at] ?? Infinity)) at += 1
     cell.counts[at] = (cell.counts[at] ?? 0) + 1
     cell.sum += value
-    if (exemplar !== undefined) cell.exemplars[at] = exemplar
+    if (traceId !== undefined)
+      cell.exemplars[at] = { labelSet: { trace_id: traceId }, value, timestamp: Date.now() / 1000 }
   }
 
   /** What prom-client renders, and what its `get` is made of. */
   getForPromString(): Promise<object> {
-    this.#waiting.settle()
     const { name, help, aggregator = 'sum' } = this.#options
     const values = [...this.#cells.all()].flatMap((cell) => this.#samplesOf(cell))
     return Promise.resolve({ name, help, type: 'histogram', values, aggregator })

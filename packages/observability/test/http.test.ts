@@ -12,10 +12,10 @@ import {
 } from '../src/http.ts'
 import type { Logger } from '../src/logger.ts'
 import { createMetrics, type Metrics } from '../src/metrics.ts'
-import { injectTraceparent, startTracing, withSpan } from '../src/tracing.ts'
+import { injectTraceparent, startTracing, type Tracing, withSpan } from '../src/tracing.ts'
 import { type LineSink, testLogger } from './lines.ts'
 import { parseExposition, type Sample } from '@gw/testing'
-import { collectGarbage, type ReceivedSpan, startOtlpSink } from '@gw/testing'
+import { collectGarbage, type OtlpSink, type ReceivedSpan, startOtlpSink } from '@gw/testing'
 
 interface App extends AsyncDisposable {
   readonly url: string
@@ -305,16 +305,15 @@ describe('the route label', () => {
   })
 })
 
+function traceTo({ endpoint }: OtlpSink): Tracing {
+  const names = { serviceName: 'g', serviceVersion: '1', instanceId: 'i' }
+  return startTracing({ ...names, endpoint, scheduledDelayMs: 10 })
+}
+
 describe('the server span', () => {
   it('joins the incoming trace, is active in the handler, and follows the semantic conventions', async () => {
     await using sink = await startOtlpSink()
-    const tracing = startTracing({
-      serviceName: 'g',
-      serviceVersion: '1',
-      instanceId: 'i',
-      endpoint: sink.endpoint,
-      scheduledDelayMs: 10,
-    })
+    const tracing = traceTo(sink)
     await using app = await serve((app) => {
       app.get('/things/:id', (_request, response) => {
         response.status(503).json({ traceparent: injectTraceparent() })
@@ -348,13 +347,7 @@ describe('the server span', () => {
 
   it('has the scheme that a trusted proxy names, and the whole path of what is mounted', async () => {
     await using sink = await startOtlpSink()
-    const tracing = startTracing({
-      serviceName: 'g',
-      serviceVersion: '1',
-      instanceId: 'i',
-      endpoint: sink.endpoint,
-      scheduledDelayMs: 10,
-    })
+    const tracing = traceTo(sink)
     const spanOf = async (trust: boolean, count: number): Promise<ReceivedSpan | undefined> => {
       await using app = await serve((app) => {
         app.set('trust proxy', trust)
@@ -371,13 +364,7 @@ describe('the server span', () => {
 
   it('only links the trace of a caller that is not trusted', async () => {
     await using sink = await startOtlpSink()
-    const tracing = startTracing({
-      serviceName: 'g',
-      serviceVersion: '1',
-      instanceId: 'i',
-      endpoint: sink.endpoint,
-      scheduledDelayMs: 10,
-    })
+    const tracing = traceTo(sink)
     await using app = await serve(
       (app) => {
         app.get('/a', (_request, response) => void response.end())
