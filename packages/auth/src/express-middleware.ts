@@ -41,7 +41,7 @@ export interface RefusalAnswer {
 
 /**
  * Lets a request on with `req.auth` set, or answers 401 `{code: 'auth_denied', message}` with `WWW-Authenticate`
- * (RFC 6750 §3); 400 when credentials come twice. The message is `Missing bearer token`, `Missing subject` or `Invalid token`.
+ * (RFC 6750 §3); 400 when credentials come twice, 503 when revocations cannot be checked and have to be. The message is `Missing bearer token`, `Missing subject` or `Invalid token`.
  */
 export function requireAuth(
   verifier: Pick<TokenVerifier, 'verifyToken'>,
@@ -119,7 +119,9 @@ function deny(refusal: Denial, { request, response, options }: Refused): void {
     response.set('WWW-Authenticate', `${challenge}, error="invalid_request"`)
     return respond({ status: 400, code: 'invalid_request', message: 'More than one Authorization header' })
   }
-  if (refusal === 'keys_unavailable' && whenKeysUnavailable === 503) {
+  // Of a token that may well be good.
+  const isOurs = refusal === 'keys_unavailable' && whenKeysUnavailable === 503
+  if (isOurs || refusal === 'revocations_unavailable') {
     response.set('Retry-After', '5')
     return respond({ status: 503, code: 'auth_unavailable', message: 'Authentication unavailable' })
   }

@@ -1,4 +1,5 @@
 import { AuthError } from './auth-error.ts'
+import { checkNumbers } from './check-numbers.ts'
 import type { Revocable, Revocation } from './revocation.ts'
 import { RevocationList } from './revocation-list.ts'
 import type { RevocationStore } from './revocation-store.ts'
@@ -12,9 +13,24 @@ export interface MemoryRevocationStoreOptions {
 }
 
 /** 24 hours, the verifier's default for the longest token life, and five minutes for clocks that differ. */
-export const defaultRetentionMs: number = (24 * 60 + 5) * 60_000
+const defaultRetentionMs: number = (24 * 60 + 5) * 60_000
 
-/** Revocations of one process, gone with it. `revoke` rejects with `revocations_full` at capacity. */
+/** What every store takes, with the defaults. Throws `bad_option` where revocations would be gone at once, or have no bound. */
+export function checkRetention({
+  retentionMs = defaultRetentionMs,
+  capacity = 100_000,
+}: Pick<MemoryRevocationStoreOptions, 'retentionMs' | 'capacity'>): {
+  retentionMs: number
+  capacity: number
+} {
+  checkNumbers({ retentionMs, capacity }, { least: 1 })
+  return { retentionMs: Math.ceil(retentionMs), capacity }
+}
+
+/**
+ * Revocations of one process, gone with it. `revoke` rejects with `revocations_full` at capacity. Throws `bad_option` for
+ * options that cannot work.
+ */
 export class MemoryRevocationStore implements RevocationStore {
   readonly #retentionMs: number
   readonly #capacity: number
@@ -24,8 +40,9 @@ export class MemoryRevocationStore implements RevocationStore {
   readonly #once = new Map<string, number>()
 
   constructor(options: MemoryRevocationStoreOptions = {}) {
-    this.#retentionMs = options.retentionMs ?? defaultRetentionMs
-    this.#capacity = options.capacity ?? 100_000
+    const { retentionMs, capacity } = checkRetention(options)
+    this.#retentionMs = retentionMs
+    this.#capacity = capacity
     this.#now = options.now ?? Date.now
     this.#list = new RevocationList(this.#capacity)
   }

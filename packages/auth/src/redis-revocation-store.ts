@@ -4,12 +4,18 @@
  *   each instance:   wake-up (push) --+--> read the log after the last id --> list in memory --> listeners
  *                    poll, every pollMs ---^
  *
- * A message only wakes; what counts is read from the log, so a lost message costs at most one poll. When the log is
- * found behind what an instance has read (Redis was emptied, or a failover lost writes), the instance puts back what it knows.
+ * A message only wakes; what counts is read from the log, so a lost message costs at most one poll. Each read begins with
+ * the last entry known. When that is gone (Redis was emptied, a failover lost writes, or it was too old), the log is read
+ * from its start, and what is in force and not in it is put back:
+ *
+ *   last entry gone --> read from 0-0 --> all in the log? -- yes --> done
+ *                          ^                 no: append those missing, unless the log has gone on meanwhile
+ *                          +-----------------+    (also after a failure, at the next poll)
  */
 import { AuthError } from './auth-error.ts'
-import { defaultRetentionMs } from './memory-revocation-store.ts'
-import { appendRevocation } from './redis-revocation-script.ts'
+import { checkNumbers, maxTimerMs } from './check-numbers.ts'
+import { checkRetention } from './memory-revocation-store.ts'
+import { appendRevocations } from './redis-revocation-script.ts'
 import type { Revocable, Revocation } from './revocation.ts'
 import { type LastingRevocation, RevocationList } from './revocation-list.ts'
 import type { RevocationStore } from './revocation-store.ts'
@@ -29,7 +35,10 @@ interface RevocationSubscriber {
   disconnect(): void
 }
 
-/** `store_failed`: a read or a subscription failed; the store goes on with what it knows and tries again. */
+/**
+ * `store_failed`: a read, a subscription or putting back failed; the store goes on with what it knows and tries again.
+ * `store_restored`: Redis had lost this many revocations that were put back by this instance.
+ */
 export type RedisRevocationEvent =
   | {
       readonly type: 'store_failed'
@@ -57,8 +66,15 @@ export interface RedisRevocationStoreOptions {
 }
 
 const pageSize = 500
+/** Below every entry's. */
+const noId = '0-0'
+/** 31 years: what is kept since before 1970 has no entry id in Redis. */
+const mostRetentionMs = 1e12
 
-/** Revocations shared by all instances on one Redis or Redis Cluster. Two kinds of keys, both with a TTL. */
+/**
+ * Revocations shared by all instances on one Redis or Redis Cluster. Two kinds of keys, both with a TTL. Throws
+ * `bad_option` for options that cannot work.
+ */
 export class RedisRevocationStore implements RevocationStore {
   readonly #redis: RevocationRedis
   readonly #log: string
@@ -75,17 +91,20 @@ export class RedisRevocationStore implements RevocationStore {
   #timer: NodeJS.Timeout | undefined
   #reading: Promise<void> | undefined
   #readAgain = false
-  #lastId = '0-0'
+  #lastId = noId
+  /** The newest entry of our own. */
+  #appendedId = noId
+  #restoring: Restoring | undefined
   #lastSyncMs = -Infinity
   #closed = false
 
   constructor(options: RedisRevocationStoreOptions) {
-    const { retentionMs = defaultRetentionMs, capacity = 100_000, pollMs = 500, timeoutMs = 1000 } = options
-    for (const [name, value] of Object.entries({ retentionMs, capacity, pollMs, timeoutMs }))
-      if (!(value >= 1 && Number.isFinite(value)))
-        throw new AuthError('bad_option', `${name} must be at least 1`)
+    const { pollMs = 500, timeoutMs = 1000 } = options
+    const { retentionMs, capacity } = checkRetention(options)
+    checkNumbers({ retentionMs }, { least: 1, most: mostRetentionMs })
+    checkNumbers({ pollMs, timeoutMs }, { least: 1, most: maxTimerMs })
     this.#redis = options.redis
-    this.#settings = { retentionMs: Math.ceil(retentionMs), capacity, pollMs, timeoutMs }
+    this.#settings = { retentionMs, capacity, pollMs, timeoutMs }
     this.#prefix = `${options.prefix ?? 'gw:auth'}:{revocations}`
     this.#log = `${this.#prefix}:log`
     this.#now = options.now ?? Date.now
@@ -104,8 +123,9 @@ export class RedisRevocationStore implements RevocationStore {
   async revoke(revocation: Revocation): Promise<void> {
     if (this.#list.covers(revocation, this.#now())) return
     const lasting = { ...revocation, untilMs: this.#now() + this.#settings.retentionMs }
-    const id = await this.#append(lasting)
-    if (id === null) throw new AuthError('revocations_full', 'No room for another revocation')
+    const { count, id } = await this.#append([lasting], '')
+    if (count === 0) throw new AuthError('revocations_full', 'No room for another revocation')
+    if (compareIds(id, this.#appendedId) > 0) this.#appendedId = id
     // Effective here without waiting for the push: the caller's next request must already be refused.
     this.#learn(lasting)
   }
@@ -170,7 +190,8 @@ export class RedisRevocationStore implements RevocationStore {
     clearTimeout(this.#timer)
     this.#reading = this.#read()
       .catch((error: unknown) => {
-        if (!this.#closed) this.#onEvent({ type: 'store_failed', operation: 'read', error })
+        const operation = this.#restoring === undefined ? 'read' : 'restore'
+        if (!this.#closed) this.#onEvent({ type: 'store_failed', operation, error })
       })
       .finally(() => {
         this.#reading = undefined
@@ -182,32 +203,66 @@ export class RedisRevocationStore implements RevocationStore {
   }
 
   async #read(): Promise<void> {
-    for (let page = pageSize; page === pageSize;) {
-      const entries = parseEntries(
-        await this.#command('XRANGE', this.#log, `(${this.#lastId}`, '+', 'COUNT', pageSize),
-      )
-      for (const { id, revocation } of entries) {
-        this.#lastId = id
-        if (revocation !== undefined) this.#learn(revocation)
-      }
-      page = entries.length
-    }
-    if (this.#list.size > 0) await this.#restoreIfLost()
+    await this.#readOn()
+    await this.#restore()
     if (this.#closed) return
     this.#lastSyncMs = this.#now()
     this.#becomeReady()
   }
 
-  async #restoreIfLost(): Promise<void> {
-    const newest = parseEntries(await this.#command('XREVRANGE', this.#log, '+', '-', 'COUNT', 1))[0]?.id
-    if (newest !== undefined && compareIds(newest, this.#lastId) >= 0) return
-    const live = this.#list.live(this.#now())
-    for (const revocation of live)
-      if ((await this.#append(revocation)) === null) this.#onEvent({ type: 'list_full' })
-    // From the start of what is there now: another instance may have put back more than this one knew.
-    this.#lastId = '0-0'
-    this.#readAgain = live.length > 0
-    if (live.length > 0) this.#onEvent({ type: 'store_restored', revocations: live.length })
+  async #readOn(): Promise<void> {
+    for (let isMore = true; isMore;) {
+      const fromId = this.#lastId
+      // Only what was acknowledged before this read was sent must be seen by it.
+      const appendedId = this.#appendedId
+      const reply = await this.#command('XRANGE', this.#log, fromId, '+', 'COUNT', pageSize + 1)
+      const entries = parseEntries(reply)
+      isMore = entries.length > pageSize
+      const isLost = fromId !== noId && entries.shift()?.id !== fromId
+      const newestId = entries.at(-1)?.id ?? fromId
+      if (isLost || (!isMore && compareIds(appendedId, newestId) > 0)) {
+        this.#startOver()
+        isMore = true
+        continue
+      }
+      for (const { id, revocation } of entries) {
+        this.#lastId = id
+        if (revocation === undefined) continue
+        this.#restoring?.held.add(revocation, this.#now())
+        this.#learn(revocation)
+      }
+    }
+  }
+
+  #startOver(): void {
+    this.#lastId = noId
+    this.#appendedId = noId
+    const { count = 0 } = this.#restoring ?? {}
+    this.#restoring = { held: new RevocationList(this.#settings.capacity), count }
+  }
+
+  /** Over only when the log holds all that is in force: what breaks off here goes on at the next read. */
+  async #restore(): Promise<void> {
+    while (this.#restoring !== undefined && !this.#closed) {
+      const restoring = this.#restoring
+      const nowMs = this.#now()
+      const missing = this.#list.live(nowMs).filter((one) => !restoring.held.covers(one, nowMs))
+      if (missing.length === 0) {
+        this.#restoring = undefined
+        if (restoring.count > 0) this.#onEvent({ type: 'store_restored', revocations: restoring.count })
+        return
+      }
+      const batch = missing.slice(0, pageSize)
+      const { count } = await this.#append(batch, this.#lastId)
+      // Somebody else has appended: their message wakes this instance, or the next poll does.
+      if (count < 0) return
+      restoring.count += count
+      if (count < batch.length) {
+        this.#onEvent({ type: 'list_full' })
+        return
+      }
+      await this.#readOn()
+    }
   }
 
   #learn(revocation: LastingRevocation): void {
@@ -218,10 +273,16 @@ export class RedisRevocationStore implements RevocationStore {
     for (const listener of this.#listeners) listener({ kind, value, issuedBeforeMs })
   }
 
-  #append({ kind, value, issuedBeforeMs, untilMs }: LastingRevocation): Promise<unknown> {
+  async #append(revocations: readonly LastingRevocation[], readId: string): Promise<Appended> {
     const { retentionMs, capacity } = this.#settings
-    const target = [kind, value, issuedBeforeMs, untilMs]
-    return this.#command('EVAL', appendRevocation, 1, this.#log, this.#log, retentionMs, capacity, ...target)
+    const targets = revocations.flatMap(({ kind, value, issuedBeforeMs, untilMs }) => [
+      kind,
+      value,
+      issuedBeforeMs,
+      untilMs,
+    ])
+    const args = [this.#log, retentionMs, capacity, readId, ...targets]
+    return parseAppended(await this.#command('EVAL', appendRevocations, 1, this.#log, ...args))
   }
 
   async #command(name: string, ...args: (string | number)[]): Promise<unknown> {
@@ -237,6 +298,25 @@ export class RedisRevocationStore implements RevocationStore {
       clearTimeout(timer)
     }
   }
+}
+
+/** A log that was found without its last entry, until it holds all again that is in force. */
+interface Restoring {
+  /** What the log holds, as far as it was read. */
+  readonly held: RevocationList
+  /** Put back by this instance. */
+  count: number
+}
+
+interface Appended {
+  /** Below 0: the log has gone on, and nothing was appended. */
+  readonly count: number
+  readonly id: string
+}
+
+function parseAppended(reply: unknown): Appended {
+  const [count, id] = Array.isArray(reply) ? reply : []
+  return { count: Number(count), id: typeof id === 'string' ? id : noId }
 }
 
 interface LogEntry {

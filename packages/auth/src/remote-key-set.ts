@@ -3,7 +3,7 @@
  *             |                                      |
  *   known? -- yes -> key                             |
  *             no                                     v
- *   absent lately? or cooldown? -- yes -> unknown  fetch (one at a time) -> ok: new set, previous kept one round
+ *          cooldown? -- yes -> unknown               fetch (one at a time) -> ok: new set, previous kept one round
  *             no: claim the cooldown, then ----------^                  \-> failed: old set stays, up to maxStaleMs
  *
  * The cooldown is claimed before the fetch and kept when it fails: random key ids, or a provider that is down, cost at
@@ -11,6 +11,7 @@
  */
 import type { AuthEvent, KeyFetchFailure } from './auth-event.ts'
 import { AuthError } from './auth-error.ts'
+import { maxTimerMs } from './check-numbers.ts'
 import { fetchJson } from './fetch-json.ts'
 import type { KeyAnswer, KeyLookup } from './key-ring.ts'
 import { type KeySetDocument, noKeyId } from './key-set-document.ts'
@@ -33,21 +34,18 @@ export interface RemoteKeySetOptions {
 }
 
 const maxBytes = 256 * 1024
-const absentForMs = 60_000
-const maxAbsent = 1000
 
 /** The keys behind one URL, fetched whole, kept fresh in the background, served stale while the provider is down. */
 export class RemoteKeySet implements KeyLookup {
   readonly #options: RemoteKeySetOptions
   readonly #source: string
   readonly #closing = new AbortController()
-  readonly #absent = new Map<string, number>()
   #keys: ReadonlyMap<string, VerificationKey> = new Map()
   #previous: ReadonlyMap<string, VerificationKey> = new Map()
   #loadedAtMs: number | undefined
   #failures = 0
   #nextAskedFetchMs = -Infinity
-  #fetching: Promise<boolean> | undefined
+  #fetching: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #waiting: { resolve: () => void; reject: (error: AuthError) => void }[] = []
 
@@ -62,16 +60,12 @@ export class RemoteKeySet implements KeyLookup {
     const usable = this.#isUsable()
     const key = usable ? this.#lookUp(id) : undefined
     if (key !== undefined) return key
-    const nowMs = this.#options.now()
-    if (usable && (this.#absent.get(id) ?? 0) > nowMs) return 'key_unknown'
-    const mayFetch = this.#fetching !== undefined || nowMs >= this.#nextAskedFetchMs
-    if (!mayFetch || this.#closing.signal.aborted) return usable ? 'key_unknown' : 'keys_unavailable'
+    if (!this.#mayFetch()) return usable ? 'key_unknown' : 'keys_unavailable'
     return this.#findAfterFetch(id)
   }
 
   renew(): Promise<KeyAnswer> | undefined {
-    const mayFetch = this.#fetching !== undefined || this.#options.now() >= this.#nextAskedFetchMs
-    return mayFetch && !this.#closing.signal.aborted ? this.#findAfterFetch(noKeyId) : undefined
+    return this.#mayFetch() ? this.#findAfterFetch(noKeyId) : undefined
   }
 
   isReady(): boolean {
@@ -91,16 +85,17 @@ export class RemoteKeySet implements KeyLookup {
   }
 
   async #findAfterFetch(id: string): Promise<KeyAnswer> {
-    const fetched = await (this.#fetching ?? this.#refresh())
+    await (this.#fetching ?? this.#refresh())
     if (!this.#isUsable()) return 'keys_unavailable'
-    const key = this.#lookUp(id)
-    if (key !== undefined) return key
-    // Only a set that was really asked says that a key id does not exist.
-    if (fetched) this.#rememberAbsent(id)
-    return 'key_unknown'
+    return this.#lookUp(id) ?? 'key_unknown'
   }
 
-  #refresh(): Promise<boolean> {
+  #mayFetch(): boolean {
+    const isDue = this.#fetching !== undefined || this.#options.now() >= this.#nextAskedFetchMs
+    return isDue && !this.#closing.signal.aborted
+  }
+
+  #refresh(): Promise<void> {
     clearTimeout(this.#timer)
     this.#nextAskedFetchMs = this.#options.now() + this.#options.cooldownMs
     this.#fetching = this.#load().finally(() => {
@@ -110,24 +105,23 @@ export class RemoteKeySet implements KeyLookup {
     return this.#fetching
   }
 
-  async #load(): Promise<boolean> {
+  async #load(): Promise<void> {
     const { url, fetch, timeoutMs, now, onEvent, parse } = this.#options
     const startedMs = now()
     const fetched = await fetchJson({ url, fetch, timeoutMs, maxBytes, signal: this.#closing.signal })
-    if (this.#closing.signal.aborted) return false
+    if (this.#closing.signal.aborted) return
     const document = fetched.ok ? parse(fetched.document) : fetched.reason
     if (typeof document === 'string') {
       this.#failures += 1
       const ageMs = this.#loadedAtMs === undefined ? {} : { ageMs: now() - this.#loadedAtMs }
       onEvent({ type: 'keys_failed', source: this.#source, reason: document, ...ageMs })
-      return false
+      return
     }
     this.#replace(document.keys)
     for (const reason of document.skipped) onEvent({ type: 'key_skipped', source: this.#source, reason })
     const keys = document.keys.size
     onEvent({ type: 'keys_loaded', source: this.#source, keys, durationMs: now() - startedMs })
     for (const { resolve } of this.#waiting.splice(0)) resolve()
-    return true
   }
 
   #replace(keys: ReadonlyMap<string, VerificationKey>): void {
@@ -137,7 +131,6 @@ export class RemoteKeySet implements KeyLookup {
     this.#keys = keys
     this.#failures = 0
     this.#loadedAtMs = this.#options.now()
-    for (const id of keys.keys()) this.#absent.delete(id)
     if (retired || replaced) this.#options.onKeysRetired()
   }
 
@@ -151,12 +144,6 @@ export class RemoteKeySet implements KeyLookup {
     )
   }
 
-  #rememberAbsent(id: string): void {
-    const [oldest] = this.#absent.keys()
-    if (this.#absent.size >= maxAbsent && oldest !== undefined) this.#absent.delete(oldest)
-    this.#absent.set(id, this.#options.now() + absentForMs)
-  }
-
   /** After a failure sooner than usual, doubling: from half a second while there are no keys at all. */
   #schedule(): void {
     const { lazy, refreshMs, cooldownMs } = this.#options
@@ -166,7 +153,7 @@ export class RemoteKeySet implements KeyLookup {
     const longestMs = this.#loadedAtMs === undefined ? cooldownMs : refreshMs
     const delayMs = this.#failures === 0 ? refreshMs : Math.min(backoffMs, longestMs)
     const jittered = delayMs * (0.8 + Math.random() * 0.4)
-    this.#timer = setTimeout(() => void this.#refresh(), jittered).unref()
+    this.#timer = setTimeout(() => void this.#refresh(), Math.min(jittered, maxTimerMs)).unref()
   }
 }
 

@@ -1,5 +1,6 @@
 import type { AuthEvent } from './auth-event.ts'
 import { AuthError } from './auth-error.ts'
+import { checkNumbers, maxTimerMs } from './check-numbers.ts'
 import type { KeyLookup } from './key-ring.ts'
 import { parseJwks, parseRealm } from './key-set-document.ts'
 import type { JwksSource, KeycloakSource } from './key-source.ts'
@@ -50,10 +51,9 @@ function remoteOptions(
   source: JwksSource | KeycloakSource,
 ): Pick<RemoteKeySetOptions, 'lazy' | 'timeoutMs' | 'refreshMs' | 'cooldownMs' | 'maxStaleMs'> {
   const { timeoutMs = 2000, refreshMs = 300_000, cooldownMs = 10_000, maxStaleMs = 86_400_000 } = source
-  for (const [name, value] of Object.entries({ timeoutMs, refreshMs, cooldownMs, maxStaleMs }))
-    if (!(value > 0 && value <= 0x7fff_ffff))
-      throw new AuthError('bad_option', `${name} must be between 1 and 2147483647`)
-  return { lazy: source.lazy ?? false, timeoutMs, refreshMs, cooldownMs, maxStaleMs }
+  checkNumbers({ timeoutMs, refreshMs, cooldownMs, maxStaleMs }, { least: 1, most: maxTimerMs })
+  // An AbortSignal takes whole milliseconds only.
+  return { lazy: source.lazy ?? false, timeoutMs: Math.ceil(timeoutMs), refreshMs, cooldownMs, maxStaleMs }
 }
 
 function checkUrl(text: string, { allowHttp = false }: { readonly allowHttp?: boolean }): URL {

@@ -1,5 +1,6 @@
 import type { AuthEvent } from './auth-event.ts'
 import { AuthError } from './auth-error.ts'
+import { checkNumbers, maxTimerMs } from './check-numbers.ts'
 import { checkClaims, type ClaimPolicy } from './claims.ts'
 import { createIdentity, type Identity } from './identity.ts'
 import { createKeyRing, type KeyAnswer } from './key-ring.ts'
@@ -31,7 +32,10 @@ export interface TokenVerifier {
   verifyToken(token: string): Promise<VerifyResult>
   /** Are the keys loaded, and the revocations known? For readiness probes. */
   ready(): boolean
-  /** Resolves once `ready()`; rejects with `not_ready` after `timeoutMs` (default 30 000), or `closed`. */
+  /**
+   * Resolves once `ready()`; rejects with `not_ready` after `timeoutMs` (default 30 000), with `closed`, or with
+   * `bad_option` for a time that no timer takes.
+   */
   whenReady(options?: { readonly timeoutMs?: number }): Promise<void>
   /** Refuses tokens issued before an instant (default: until now) on all instances that share the store. */
   revoke(request: RevocationRequest): Promise<void>
@@ -89,7 +93,9 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   const policy = claimPolicy(options)
   const cacheOptions = options.cache === false ? { maxEntries: 0 } : options.cache
   const { maxEntries = 50_000, maxBytes = 64 * 2 ** 20, ttlMs = 60_000 } = cacheOptions ?? {}
-  checkNumbers({ ...policy, maxEntries, maxBytes, ttlMs, maxRevocationStaleMs })
+  const { clockSkewMs, expirySkewMs, maxLifetimeMs } = policy
+  checkNumbers({ clockSkewMs, expirySkewMs, maxLifetimeMs }, { least: 0 })
+  checkNumbers({ maxEntries, maxBytes, ttlMs, maxRevocationStaleMs }, { least: 0 })
   const sweepMs = Math.min(Math.max(ttlMs, leastSweepMs), mostSweepMs)
   const cache =
     maxEntries === 0 ? undefined : new TokenCache<Accepted>({ maxEntries, maxBytes, sweepMs, now })
@@ -99,7 +105,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
     onEvent,
     onKeysRetired: () => cache?.clear(),
   })
-  const retentionMs = policy.maxLifetimeMs + policy.clockSkewMs + policy.expirySkewMs
+  const retentionMs = Math.max(1, maxLifetimeMs + clockSkewMs + expirySkewMs)
   const revocations = options.revocations ?? new MemoryRevocationStore({ retentionMs, now })
   const denyWhenStale = options.onRevocationsStale === 'deny'
   const readHeader = rememberHeaders()
@@ -149,8 +155,10 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
   return {
     verifyToken,
     ready: () => ring.isReady() && revocations.isReady(),
-    whenReady: ({ timeoutMs = 30_000 } = {}) =>
-      withDeadline(Promise.all([ring.whenReady(), revocations.whenReady()]), timeoutMs),
+    whenReady: async ({ timeoutMs = 30_000 } = {}) => {
+      checkNumbers({ timeoutMs }, { least: 0, most: maxTimerMs })
+      await withDeadline(Promise.all([ring.whenReady(), revocations.whenReady()]), timeoutMs)
+    },
     revoke: async (request) => revocations.revoke(parseRevocation(request, now())),
     acceptLogoutToken: (token) =>
       acceptLogoutToken(token, {
@@ -234,12 +242,6 @@ function listOf(value: string | readonly string[] | undefined): readonly string[
 function boundIssuers(keys: readonly KeySource[]): readonly string[] | undefined {
   const issuers = keys.flatMap(({ issuer }) => (issuer === undefined ? [] : [issuer]))
   return issuers.length === 0 ? undefined : issuers
-}
-
-function checkNumbers(values: object): void {
-  for (const [name, value] of Object.entries(values))
-    if (typeof value === 'number' && !(value >= 0 && Number.isFinite(value)))
-      throw new AuthError('bad_option', `${name} must be a number of at least 0`)
 }
 
 async function withDeadline(work: Promise<unknown>, timeoutMs: number): Promise<void> {

@@ -1,5 +1,5 @@
 import { createHash, generateKeyPairSync, type JsonWebKey, type KeyObject } from 'node:crypto'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type AuthEvent, createTokenVerifier, type JwksSource, type TokenVerifier } from '../src/index.ts'
 import { hang, type JsonServer, sendJson, startJsonServer } from './json-server.ts'
 import {
@@ -153,16 +153,17 @@ describe('a key set at a URL', () => {
     expect(idp.server.total()).toBe(2)
   })
 
-  it('does not ask again for a key id that the provider did not know a moment ago', async () => {
+  it('takes a key that the provider showed late after one cooldown', async () => {
     await using idp = await setup({ keys: [rsaJwk('a')] }, { cooldownMs: 10_000 })
     await idp.verifier.whenReady()
     idp.clock.timeMs += 10_000
-    expect(await idp.outcome(rsaToken('x'))).toBe('key_unknown')
-    idp.clock.timeMs += 10_000
-    expect(await idp.outcome(rsaToken('x'))).toBe('key_unknown')
+    expect(await idp.outcome(otherToken('b'))).toBe('key_unknown')
+    idp.server.answer = sendJson({ keys: [rsaJwk('a'), jwk(other.publicKey, { kid: 'b' })] })
+    idp.clock.timeMs += 9999
+    expect(await idp.outcome(otherToken('b'))).toBe('key_unknown')
     expect(idp.server.total()).toBe(2)
-    idp.clock.timeMs += 50_000
-    expect(await idp.outcome(rsaToken('x'))).toBe('key_unknown')
+    idp.clock.timeMs += 1
+    expect(await idp.outcome(otherToken('b'))).toBe('ok')
     expect(idp.server.total()).toBe(3)
   })
 
@@ -252,6 +253,8 @@ describe('a key set at a URL', () => {
     await using idp = await setup({ keys: [rsaJwk('a')] })
     idp.server.answer = hang
     await expect(idp.verifier.whenReady({ timeoutMs: 10 })).rejects.toMatchObject({ code: 'not_ready' })
+    for (const timeoutMs of [Number.NaN, Infinity])
+      await expect(idp.verifier.whenReady({ timeoutMs })).rejects.toMatchObject({ code: 'bad_option' })
     const waiting = idp.verifier.whenReady()
     await idp.verifier.close()
     await expect(waiting).rejects.toMatchObject({ code: 'closed' })
@@ -305,6 +308,26 @@ describe('a key set at a URL', () => {
         ),
       ).toBe('header_not_allowed')
     expect(canary.total()).toBe(0)
+  })
+
+  it('may have a deadline that is no whole number of milliseconds', async () => {
+    await using idp = await setup({ keys: [rsaJwk('a')] }, { timeoutMs: 15_000.5 })
+    expect(await idp.outcome(rsaToken('a'))).toBe('ok')
+  })
+
+  it('is not fetched all the time when its refresh is the longest that there is', async () => {
+    const timers = vi.spyOn(globalThis, 'setTimeout')
+    const random = vi.spyOn(Math, 'random').mockReturnValue(0.99)
+    onTestFinished(() => {
+      timers.mockRestore()
+      random.mockRestore()
+    })
+    await using idp = await setup({ keys: [rsaJwk('a')] }, { refreshMs: 2_147_483_647 })
+    await idp.verifier.whenReady()
+    // Behind the fetch, in which the next one is planned.
+    await new Promise((resolve) => setImmediate(resolve))
+    const planned = timers.mock.calls.map(([, ms]) => ms ?? 0).filter((ms) => ms > 1e9)
+    expect(planned).toEqual([2_147_483_647])
   })
 
   it('is not asked by a fetch that ignores its signal for longer than the deadline', async () => {

@@ -64,6 +64,7 @@ describe('a configuration that is refused in one line', () => {
     ['credentials in the URL', [{ kind: 'jwks', url: 'https://u:p@idp.example/jwks' }], 'bad_option'],
     ['an empty realm', [keycloak({ realm: '' })], 'bad_option'],
     ['a deadline of nothing', [keycloak({ timeoutMs: 0 })], 'bad_option'],
+    ['a refresh all the time', [keycloak({ refreshMs: 0.001 })], 'bad_option'],
   ] satisfies [string, KeySource[], string][])('%s', (_name, keys, code) => {
     expect(failure(...keys)).toBe(code)
   })

@@ -1,10 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import { MemoryRevocationStore } from '../src/index.ts'
+import { brokenRetention } from './broken-retention.ts'
 import { nowMs } from './make-token.ts'
 import { testRevocationStore } from './revocation-store.suite.ts'
 
 describe('MemoryRevocationStore', () => {
   testRevocationStore({ open: (options) => new MemoryRevocationStore(options) })
+
+  it.each(brokenRetention)('refuses %o', (options) => {
+    expect(() => new MemoryRevocationStore(options)).toThrow(expect.objectContaining({ code: 'bad_option' }))
+  })
 
   it('makes room for one-time ids that are over', async () => {
     let timeMs = nowMs

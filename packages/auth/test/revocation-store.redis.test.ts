@@ -3,6 +3,7 @@ import { createLink } from '@gw/testing'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { RedisRevocationStore, type RedisRevocationStoreOptions } from '../src/redis.ts'
+import { brokenRetention } from './broken-retention.ts'
 import { nowMs } from './make-token.ts'
 import { testRevocationStore } from './revocation-store.suite.ts'
 
@@ -37,6 +38,25 @@ function learned(store: RedisRevocationStore): Promise<void> {
 describe('RedisRevocationStore', () => {
   testRevocationStore({
     open: (options) => new RedisRevocationStore({ redis, prefix: randomUUID(), ...options }),
+  })
+
+  it.each([
+    ...brokenRetention,
+    // No entry of the log is older than the clock itself: Redis refuses the trim, and with it each revocation.
+    { retentionMs: 1e13 },
+    { pollMs: 2 ** 31 },
+    { timeoutMs: Number.NaN },
+    { timeoutMs: 2 ** 31 },
+  ])('refuses %o before it opens anything', (options) => {
+    const unused = {
+      call: async (): Promise<unknown> => undefined,
+      duplicate: (): Redis => {
+        throw new Error('opened')
+      },
+    }
+    expect(() => new RedisRevocationStore({ redis: unused, ...options })).toThrow(
+      expect.objectContaining({ code: 'bad_option' }),
+    )
   })
 
   it('reaches every other instance by push, long before a poll', async () => {
@@ -105,6 +125,105 @@ describe('RedisRevocationStore', () => {
     expect(one.isRevoked(victim)).toBe(true)
     await using late = await open({ prefix })
     expect(late.isRevoked(victim)).toBe(true)
+  })
+
+  it('notices a loss after which others were revoked, before its next read', async () => {
+    const prefix = randomUUID()
+    const restored = Promise.withResolvers<number>()
+    await using one = await open({ prefix })
+    await using other = await open({
+      prefix,
+      pollMs: 20,
+      onEvent: (event) => event.type === 'store_restored' && restored.resolve(event.revocations),
+    })
+    const heard = learned(other)
+    await one.revoke(revocation)
+    await heard
+    await one.close()
+    const log = `${prefix}:{revocations}:log`
+    const entry = ['kind', 'subject', 'value', 'u2', 'before', nowMs, 'until', nowMs + 60_000]
+    await redis
+      .multi()
+      .del(log)
+      .xadd(log, '*', ...entry)
+      .exec()
+    expect(await restored.promise).toBe(1)
+    await using late = await open({ prefix })
+    for (const store of [other, late])
+      for (const subject of ['u1', 'u2']) expect(store.isRevoked({ subject, issuedAtMs: 0 })).toBe(true)
+  })
+
+  it('notices that its own revocation was lost before it was read', async () => {
+    const prefix = randomUUID()
+    const restored = Promise.withResolvers<void>()
+    const log = `${prefix}:{revocations}:log`
+    const revoked = Promise.withResolvers<void>()
+    let reads = 0
+    const call = async (command: string, ...args: (string | number)[]): Promise<unknown> => {
+      // The first read makes it ready; the others wait until the log is gone.
+      if (command === 'XRANGE' && ++reads > 1) await revoked.promise
+      return await redis.call(command, ...args)
+    }
+    await using one = await open({
+      prefix,
+      redis: { call, duplicate: () => redis.duplicate() },
+      pollMs: 20,
+      timeoutMs: 10_000,
+      onEvent: ({ type }) => type === 'store_restored' && restored.resolve(),
+    })
+    await one.revoke(revocation)
+    await redis.del(log)
+    revoked.resolve()
+    await restored.promise
+    expect(await redis.xlen(log)).toBe(1)
+  })
+
+  it('goes on putting back what it knows after that broke off', async () => {
+    const prefix = randomUUID()
+    const restored = Promise.withResolvers<void>()
+    const failures: string[] = []
+    let appends = Infinity
+    const call = async (command: string, ...args: (string | number)[]): Promise<unknown> => {
+      if (command === 'EVAL' && appends-- === 0) throw new Error('link cut')
+      return await redis.call(command, ...args)
+    }
+    await using one = await open({
+      prefix,
+      redis: { call, duplicate: () => redis.duplicate() },
+      pollMs: 20,
+      onEvent(event) {
+        if (event.type === 'store_failed') failures.push(event.operation)
+        if (event.type === 'store_restored') restored.resolve()
+      },
+    })
+    const subjects = Array.from({ length: 600 }, (_, index) => `user-${index}`)
+    await Promise.all(subjects.map((value) => one.revoke({ ...revocation, value })))
+    appends = 1
+    await redis.del(`${prefix}:{revocations}:log`)
+    await restored.promise
+    expect(failures).toContain('restore')
+    await using late = await open({ prefix })
+    expect(subjects.filter((subject) => !late.isRevoked({ subject, issuedAtMs: 0 }))).toEqual([])
+  })
+
+  it('puts each back once, however many instances know it', async () => {
+    const prefix = randomUUID()
+    const restored = Promise.withResolvers<void>()
+    let count = 0
+    const onEvent: RedisRevocationStoreOptions['onEvent'] = (event) => {
+      if (event.type !== 'store_restored') return
+      count += event.revocations
+      if (count >= 1100) restored.resolve()
+    }
+    await using one = await open({ prefix, pollMs: 20, onEvent })
+    const revoked = Array.from({ length: 1100 }, (_, index) => ({ ...revocation, value: `user-${index}` }))
+    await Promise.all(revoked.map((each) => one.revoke(each)))
+    await using _two = await open({ prefix, pollMs: 20, onEvent })
+    await using _three = await open({ prefix, pollMs: 20, onEvent })
+    const log = `${prefix}:{revocations}:log`
+    await redis.del(log)
+    await restored.promise
+    expect([count, await redis.xlen(log)]).toEqual([1100, 1100])
   })
 
   it('leaves no key without a TTL', async () => {
