@@ -103,21 +103,28 @@ export class DenyCache {
     return block !== undefined && unreported + 1 >= block.afterDenials
   }
 
-  /** How many refusals were answered from here since the store last heard of the key. */
-  unreportedOf(key: string): number {
-    return this.#refusals.get(key)?.unreported ?? 0
+  /** How many refusals were answered from here that the store has not heard of. Told to one call: the next gets 0. */
+  takeUnreported(key: string): number {
+    const refusal = this.#refusals.get(key)
+    if (refusal === undefined) return 0
+    const { unreported } = refusal
+    refusal.unreported = 0
+    return unreported
   }
 
-  countRefusal(key: string): void {
+  /** Counts refusals answered from here, or taken by a call that the store did not hear. */
+  countRefusals(key: string, count: number): void {
     const refusal = this.#refusals.get(key)
-    if (refusal !== undefined) refusal.unreported += 1
+    if (refusal !== undefined) refusal.unreported += count
   }
 
   note(key: string, refused: { decision: KeyDecision; cost: number }, nowMs: number): void {
     const { maxKeys, maxAgeMs } = this.#options
     const staleAtMs = nowMs + Math.min(refused.decision.retryAfterMs, maxAgeMs)
     const noted = { ...refused, notedAtMs: nowMs, movedAtMs: nowMs, staleAtMs }
-    this.#refusals.set(key, { ...noted, unreported: 0, answer: undefined })
+    // Those answered from here while the call was on its way.
+    const unreported = this.#refusals.get(key)?.unreported ?? 0
+    this.#refusals.set(key, { ...noted, unreported, answer: undefined })
     const { oldest, size } = this.#refusals
     if (oldest !== undefined && size > maxKeys) this.#refusals.delete(oldest.key)
   }

@@ -26,8 +26,9 @@ export type RateLimitMiddleware<Req extends IncomingMessage> = (
 
 /**
  * Limits requests: before authentication by address, after it by user and address. Refused: 429 `RATE_LIMITED` with an
- * exact `Retry-After`; 413 when the cost exceeds the limit; 503 `SERVICE_UNAVAILABLE` when the store failed and
- * `onStoreError` is `deny`. An error of `keys` or of the limiter goes to `next`.
+ * exact `Retry-After`; 413 when the cost exceeds the limit; 503 `SERVICE_UNAVAILABLE` with `X-Gateway-Reason:
+ * limits_unavailable` when the store failed and `onStoreError` is `deny`. Each `{code, message}`, or problem details
+ * (RFC 9457) with the same members for who accepts them. An error of `keys` or of the limiter goes to `next`.
  */
 export function rateLimit<Req extends IncomingMessage = IncomingMessage>(
   options: RateLimitOptions<Req>,
@@ -87,35 +88,55 @@ function refuse<Req extends IncomingMessage>(refused: Refused<Req>, options: Rat
   const { request, response, decision } = refused
   // The client left, or something else has answered meanwhile.
   if (response.headersSent || response.destroyed) return
-  const ids = options.ids?.(request)
-  if (decision.source === 'unavailable') {
+  const { status, code, message, problem } = refusalOf(decision, options.message ?? messageOf)
+  if (status === 503) {
     response.setHeader('Retry-After', retryAfterSeconds(decision.retryAfterMs))
-    const body = { code: 'SERVICE_UNAVAILABLE', message: 'Rate limiting service unavailable', ...ids }
-    send(response, 503, { type: 'application/json', body })
-    return
+    response.setHeader('X-Gateway-Reason', 'limits_unavailable')
   }
-  const message = (options.message ?? messageOf)(tightestOf(decision.results)?.key ?? '')
-  // Waiting can't help a request that costs more than the limit: that is no 429.
-  const status = decision.retryAfterMs < 0 ? 413 : 429
-  const body = { code: 'RATE_LIMITED', message, ...ids }
+  const body = { code, message, ...options.ids?.(request) }
   const wantsProblem = request.headers.accept?.includes('application/problem+json') === true
   if (!wantsProblem) send(response, status, { type: 'application/json', body })
   else
     send(response, status, {
       type: 'application/problem+json',
-      body: { ...problemOf(decision, status), ...body },
+      body: { ...problem, status, detail: message, instance: instanceOf(request), ...body },
     })
 }
 
-/** RFC 9457, with the type that draft-ietf-httpapi-ratelimit-headers registers. */
-function problemOf(decision: Decision, status: number): object {
+interface Refusal {
+  readonly status: 413 | 429 | 503
+  readonly code: string
+  readonly message: string
+  /** Its own members of RFC 9457. */
+  readonly problem: Readonly<Record<string, unknown>>
+}
+
+function refusalOf(decision: Decision, messageFor: (key: string) => string): Refusal {
+  if (decision.source === 'unavailable')
+    return {
+      status: 503,
+      code: 'SERVICE_UNAVAILABLE',
+      message: 'Rate limiting service unavailable',
+      problem: { type: 'about:blank', title: 'Service Unavailable' },
+    }
   const violated = decision.results.filter(({ allowed }) => !allowed).map(({ policy }) => policy)
   return {
-    type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
-    title: 'Quota exceeded',
-    status,
-    'violated-policies': violated,
+    // Waiting can't help a request that costs more than the limit: that is no 429.
+    status: decision.retryAfterMs < 0 ? 413 : 429,
+    code: 'RATE_LIMITED',
+    message: messageFor(tightestOf(decision.results)?.key ?? ''),
+    // The type that draft-ietf-httpapi-ratelimit-headers registers.
+    problem: {
+      type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
+      title: 'Quota exceeded',
+      'violated-policies': violated,
+    },
   }
+}
+
+/** The path as the client sent it: Express cuts `url` where a middleware is mounted. Without the query, which may hold a token. */
+function instanceOf(request: IncomingMessage & { readonly originalUrl?: string }): string | undefined {
+  return (request.originalUrl ?? request.url)?.split('?', 1)[0]
 }
 
 function messageOf(key: string): string {

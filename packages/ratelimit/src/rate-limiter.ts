@@ -233,7 +233,7 @@ class StoreRateLimiter implements RateLimiter {
       results.push(refusal)
     }
     if (results.length === 0) return undefined
-    for (const { policy, key } of results) this.#caches.get(policy)?.countRefusal(cacheKeyOf(key))
+    for (const { policy, key } of results) this.#caches.get(policy)?.countRefusals(cacheKeyOf(key), 1)
     const decision: Decision = {
       allowed: false,
       source: 'cache',
@@ -297,11 +297,20 @@ class StoreRateLimiter implements RateLimiter {
     const { store } = this.#options
     const requests = asked.map(({ store: request, request: { key } }) => {
       const { name, block } = request.policy
-      const refusals = block === undefined ? 0 : (this.#caches.get(name)?.unreportedOf(cacheKeyOf(key)) ?? 0)
+      // A look is not counted, and calls at once must not tell the same refusals twice.
+      if (block === undefined || mode === 'check') return request
+      const refusals = this.#caches.get(name)?.takeUnreported(cacheKeyOf(key)) ?? 0
       return refusals === 0 ? request : { ...request, refusals }
     })
     const taken = (answer: StoreAnswer): Decision => this.#take(asked, { requests, answer, mode })
-    const failed = (error: unknown): Decision => this.#withoutStore(asked, { mode, error })
+    const failed = (error: unknown): Decision => {
+      for (const [at, { policy, refusals }] of requests.entries()) {
+        const key = asked[at]?.request.key
+        if (refusals > 0 && key !== undefined)
+          this.#caches.get(policy.name)?.countRefusals(cacheKeyOf(key), refusals)
+      }
+      return this.#withoutStore(asked, { mode, error })
+    }
     let answer: StoreAnswer | Promise<StoreAnswer>
     try {
       answer = store.judge(requests, mode)

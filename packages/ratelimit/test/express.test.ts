@@ -117,11 +117,17 @@ describe('per user and per address', () => {
     const url = await serve(appWith(limiterOn()))
     await get(url, {})
     await get(url, {})
-    const response = await get(url, { accept: 'application/problem+json' })
+    const response = await get(`${url}?token=secret`, { accept: 'application/problem+json' })
     expect(response.headers.get('content-type')).toBe('application/problem+json; charset=utf-8')
-    expect(await response.json()).toMatchObject({
+    const message = 'Too many requests from this user'
+    expect(await response.json()).toEqual({
+      type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
+      title: 'Quota exceeded',
       status: 429,
+      detail: message,
+      instance: '/',
       code: 'RATE_LIMITED',
+      message,
       'violated-policies': ['user'],
     })
   })
@@ -174,15 +180,28 @@ describe('routes', () => {
   })
 })
 
-test('a store that fails, with deny: 503 with the body of the contract and Retry-After', async () => {
+test('a store that fails, with deny: 503 with the body of the contract, whose failure it is, and Retry-After; a problem to who asks for one', async () => {
   const client = new Redis(await freePort(), '127.0.0.1', rateLimitRedisOptions())
   client.on('error', () => {})
   const store = new RedisRateLimitStore({ client })
-  const response = await get(await serve(appWith(limiterOn(store))), {})
+  const url = await serve(appWith(limiterOn(store)))
+  const response = await get(url, {})
   expect(response.status).toBe(503)
   expect(response.headers.get('retry-after')).toBe('1')
+  expect(response.headers.get('x-gateway-reason')).toBe('limits_unavailable')
   expect(response.headers.get('x-ratelimit-limit')).toBeNull()
   const message = 'Rate limiting service unavailable'
   expect(await response.json()).toEqual({ code: 'SERVICE_UNAVAILABLE', message })
+  const problem = await get(`${url}/any?token=secret`, { accept: 'application/problem+json' })
+  expect(problem.headers.get('content-type')).toBe('application/problem+json; charset=utf-8')
+  expect(await problem.json()).toEqual({
+    type: 'about:blank',
+    title: 'Service Unavailable',
+    status: 503,
+    detail: message,
+    instance: '/any',
+    code: 'SERVICE_UNAVAILABLE',
+    message,
+  })
   client.disconnect()
 })

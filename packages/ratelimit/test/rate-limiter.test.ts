@@ -1,5 +1,13 @@
-import { expect, test } from 'vitest'
-import { createRateLimiter, MemoryRateLimitStore, type Policy, type RateLimitEvent } from '../src/index.ts'
+import { describe, expect, test } from 'vitest'
+import {
+  createRateLimiter,
+  MemoryRateLimitStore,
+  type Policy,
+  type RateLimiter,
+  type RateLimitEvent,
+  type RateLimitStore,
+  type StoreMode,
+} from '../src/index.ts'
 
 const policy: Policy = { name: 'p', limit: 10, windowMs: 1000 }
 
@@ -61,4 +69,96 @@ test('tells of every decision, with its source and how long it took', async () =
   const decision = await limiter.consume([{ policy: 'p', key: 'k', cost: 4 }])
   expect(events).toEqual([{ type: 'decision', mode: 'consume', decision, latencyMs: expect.any(Number) }])
   expect(decision).toMatchObject({ allowed: true, source: 'memory', results: [{ remaining: 6 }] })
+})
+
+describe('refusals answered from the cache', () => {
+  interface Asked {
+    readonly mode: StoreMode
+    readonly refusals: number
+  }
+
+  interface Distant {
+    readonly limiter: RateLimiter
+    /** What the store was told, in order. */
+    readonly asked: Asked[]
+    nowMs: number
+    isDown: boolean
+  }
+
+  const request = { policy: 'login', key: 'k', cost: 3 }
+  const cheaper = { ...request, cost: 2 }
+  const login: Policy = {
+    name: 'login',
+    limit: 3,
+    windowMs: 60_000,
+    block: { afterDenials: 50, durationMs: 600_000 },
+  }
+
+  /** A limiter that has answered ten refusals from its cache, over a store that answers later, as Redis does. */
+  async function createDistant(): Promise<Distant> {
+    const asked: Asked[] = []
+    const inner = new MemoryRateLimitStore({ now: () => distant.nowMs })
+    const store: RateLimitStore = {
+      kind: 'redis',
+      async judge(requests, mode) {
+        for (const { refusals } of requests) asked.push({ mode, refusals })
+        await Promise.resolve()
+        if (distant.isDown) throw new Error('down')
+        return inner.judge(requests, mode)
+      },
+      reset: (requests) => inner.reset(requests),
+      close: () => inner.close(),
+    }
+    const now = (): number => distant.nowMs
+    const distant: Distant = {
+      limiter: createRateLimiter({ store, policies: [login], onStoreError: 'deny', now }),
+      asked,
+      nowMs: 1_000_000,
+      isDown: false,
+    }
+    await distant.limiter.consume([cheaper])
+    for (let calls = 0; calls < 11; calls += 1) await distant.limiter.consume([request])
+    expect(asked.splice(0)).toHaveLength(2)
+    distant.nowMs += 5000
+    return distant
+  }
+
+  test('are told to the store once, however many calls ask it at once', async () => {
+    const { limiter, asked } = await createDistant()
+    await Promise.all(Array.from({ length: 4 }, () => limiter.consume([request])))
+    expect(asked.map(({ refusals }) => refusals)).toEqual([10, 0, 0, 0])
+  })
+
+  test('are told again when the store did not hear of them', async () => {
+    const distant = await createDistant()
+    const { limiter, asked } = distant
+    distant.isDown = true
+    await limiter.consume([request])
+    distant.isDown = false
+    await limiter.consume([request])
+    expect(asked.map(({ refusals }) => refusals)).toEqual([10, 10])
+  })
+
+  test('are not lost by a look, which counts nothing', async () => {
+    const { limiter, asked } = await createDistant()
+    await limiter.check([request])
+    await limiter.increment([request])
+    expect(asked).toEqual([
+      { mode: 'check', refusals: 0 },
+      { mode: 'increment', refusals: 10 },
+    ])
+  })
+
+  test('are counted while a call is on its way', async () => {
+    const distant = await createDistant()
+    const { limiter, asked } = distant
+    distant.nowMs -= 1
+    // Less than what was refused, so the store must be asked.
+    const onItsWay = limiter.consume([cheaper])
+    expect(await limiter.consume([request])).toMatchObject({ source: 'cache' })
+    await onItsWay
+    distant.nowMs += 5000
+    await limiter.consume([request])
+    expect(asked.map(({ refusals }) => refusals)).toEqual([10, 1])
+  })
 })
