@@ -20,6 +20,8 @@ export interface ChatCheckOptions extends Pick<ChatOptions, 'isMember' | 'isMute
   readonly report: (event: ChatEvent) => void
 }
 
+const noName = 'Unknown'
+
 /** The questions that a chat asks others, with their caches, deadlines and what a failure means. */
 export class ChatChecks {
   readonly #options: ChatCheckOptions
@@ -30,9 +32,11 @@ export class ChatChecks {
   constructor(options: ChatCheckOptions) {
     const { checkTtlMs, nicknameTtlMs, maxAnswers: maxEntries, now } = options
     this.#options = options
-    this.#members = new AnswerCache({ ttlMs: checkTtlMs, maxEntries, now })
+    // Who is no member, or has no name, may be one or have one the next moment.
+    this.#members = new AnswerCache({ ttlMs: checkTtlMs, maxEntries, now, keeps: (isMember) => isMember })
     this.#muted = new AnswerCache({ ttlMs: checkTtlMs, maxEntries, now })
-    this.#nicknames = new AnswerCache({ ttlMs: nicknameTtlMs, maxEntries, now })
+    const keeps = (name: string): boolean => name !== noName
+    this.#nicknames = new AnswerCache({ ttlMs: nicknameTtlMs, maxEntries, now, keeps })
   }
 
   /** Undefined when it could not be asked. */
@@ -54,10 +58,10 @@ export class ChatChecks {
     const { nicknameOf } = this.#options
     const ask = async (): Promise<string> => {
       const name = await this.withDeadline(() => nicknameOf(member.userId))
-      return name?.trim() || 'Unknown'
+      return name?.trim() || noName
     }
     const name = await this.#answer('nickname', member, () => this.#nicknames.get(member.userId, ask))
-    return name ?? 'Unknown'
+    return name ?? noName
   }
 
   /** Asks once; undefined when it failed, which is reported. */

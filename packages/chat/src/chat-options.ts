@@ -80,7 +80,7 @@ export interface ChatLimits {
   readonly maxPageSize?: number
   /** For each step that waits: a check, the store, the publish. Default 2000. */
   readonly timeoutMs?: number
-  /** How long answers of `isMember` and `isMuted` are good. Default 2000. */
+  /** How long answers of `isMember` and `isMuted` are good: a member, muted, not muted. Who is no member is asked for each time. Default 2000. */
   readonly checkTtlMs?: number
   /** How long a nickname is good. Default 60 000. */
   readonly nicknameTtlMs?: number

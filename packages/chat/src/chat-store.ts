@@ -24,10 +24,11 @@ export interface SaveRequest {
   readonly idempotencyKey?: string
 }
 
-/** What is kept: on a duplicate the message that came first, though it may have been trimmed or deleted since. */
+/** What is kept: on a duplicate the message that came first. `gone`: it was deleted or trimmed since, and must not go live. */
 export interface SaveResult {
   readonly message: ChatMessage
   readonly duplicate: boolean
+  readonly gone?: true
 }
 
 /** Which page: right before or right after a message of the room, or the newest. */
@@ -48,7 +49,7 @@ export interface HistoryPage {
   readonly cursorFound: boolean
 }
 
-/** `already_deleted` as long as the deleted message's place is kept, so that a retry can tell. */
+/** `already_deleted` as long as the deleted message's place is kept, so that a retry can tell: as long as the message would be. */
 export type DeleteResult = 'deleted' | 'already_deleted' | 'not_found'
 
 /**

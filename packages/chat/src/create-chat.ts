@@ -26,7 +26,10 @@ export interface Refused<R extends ChatRefusal = ChatRefusal> {
   readonly retryAfterMs?: number
 }
 
-/** Accepted: stored, published at `position`. `duplicate`: an earlier attempt had stored it. */
+/**
+ * Accepted: stored, published at `position`. `duplicate`: an earlier attempt had stored it; when it was deleted since,
+ * `position` is that of its deletion.
+ */
 export type SendResult =
   | {
       readonly ok: true
@@ -140,9 +143,13 @@ export function createChat(options: ChatOptions): Chat {
     const doubtful: Refused = { ok: false, reason: 'unavailable', retryable: clientMessageId !== undefined }
     if (!saved) return doubtful
     if (saved.duplicate && saved.message.text !== text) return refuse('conflict')
-    const update: ChatUpdate = { type: 'message', roomId, message: saved.message }
-    // Also after a duplicate: the first attempt may have died between store and publish.
-    const published = await attempt('publish', roomId, () => publish(update, `message:${saved.message.id}`))
+    const { id } = saved.message
+    // Also after a duplicate: the first attempt may have died between store and publish. What was deleted meanwhile must
+    // not go live: instead its deletion is published, once, whoever asks.
+    const update: ChatUpdate = saved.gone
+      ? { type: 'deleted', roomId, messageId: id }
+      : { type: 'message', roomId, message: saved.message }
+    const published = await attempt('publish', roomId, () => publish(update, `${update.type}:${id}`))
     if (!published) return doubtful
     const { epoch, seq } = published
     return { ok: true, message: saved.message, position: { epoch, seq }, duplicate: saved.duplicate }

@@ -49,8 +49,12 @@ export class MemoryChatStore implements ChatStore {
     const nowMs = this.#now()
     const room: Room = this.#rooms.get(roomId) ?? { entries: [], sent: new Map() }
     const sent = idempotencyKey === undefined ? undefined : room.sent.get(idempotencyKey)
-    if (sent && sent.untilMs > nowMs) return { message: sent.message, duplicate: true }
-    if (room.entries.some(({ id }) => id === message.id)) return { message, duplicate: true }
+    const first = sent && sent.untilMs > nowMs ? sent.message : undefined
+    const entry = room.entries.find(({ id }) => id === (first ?? message).id)
+    if (first || entry) {
+      const duplicate = { message: first ?? message, duplicate: true }
+      return entry?.message ? duplicate : { ...duplicate, gone: true }
+    }
     room.entries.push({ id: message.id, atMs: nowMs, message })
     if (idempotencyKey !== undefined) {
       room.sent.delete(idempotencyKey)
@@ -95,7 +99,7 @@ export class MemoryChatStore implements ChatStore {
 
   #trim(room: Room, nowMs: number): number {
     const { maxMessages, retentionMs } = this.#retention
-    const firstFresh = room.entries.findIndex(({ atMs, message }) => message && atMs > nowMs - retentionMs)
+    const firstFresh = room.entries.findIndex(({ atMs }) => atMs > nowMs - retentionMs)
     const tooOld = firstFresh < 0 ? room.entries.length : firstFresh
     const dropped = room.entries.splice(0, Math.max(tooOld, room.entries.length - maxMessages))
     // Insertion order is order of expiry, so the first that is still good ends the search.

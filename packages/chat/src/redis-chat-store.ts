@@ -67,8 +67,9 @@ export class RedisChatStore implements ChatStore {
     const keys = [...this.#roomKeys(roomId), this.#key(roomId, `sent:${idempotencyKey ?? ''}`)]
     const json = JSON.stringify(message)
     const args = [message.id, json, this.#now(), retentionMs, maxMessages, once].map(String)
-    const [duplicate, kept] = asArray(await this.#run(this.#save, keys, args))
-    return { message: parseChatMessage(asText(kept)), duplicate: duplicate === 1 }
+    const [duplicate, kept, gone] = asArray(await this.#run(this.#save, keys, args))
+    const saved = { message: parseChatMessage(asText(kept)), duplicate: duplicate === 1 }
+    return gone === 1 ? { ...saved, gone: true } : saved
   }
 
   async read({ roomId, limit, before, after }: ReadRequest): Promise<HistoryPage> {

@@ -1,5 +1,10 @@
+/** Of a deleted message the field of the texts that keeps its age, for its place. An old version's places have none. */
+const placeOf = `
+local function placeOf(id) return 'deleted:' .. id end
+`
+
 /** Drops the oldest entries of a room beyond the cap or the age. Included in the scripts below. */
-const trim = `
+const trim = `${placeOf}
 local function trim(ids, texts, cap, oldest)
   local removed = 0
   while true do
@@ -7,11 +12,12 @@ local function trim(ids, texts, cap, oldest)
     local head = redis.call('ZRANGE', ids, 0, 99)
     local drop = {}
     for i, id in ipairs(head) do
-      local text = redis.call('HGET', texts, id)
-      local at = text and tonumber(string.match(text, '^%d+'))
+      local text, place = unpack(redis.call('HMGET', texts, id, placeOf(id)))
+      local at = tonumber(string.match(text or place or '', '^%d+'))
       if i > over and at and at > oldest then break end
       drop[#drop + 1] = id
       if text then removed = removed + 1 end
+      if place then redis.call('HDEL', texts, placeOf(id)) end
     end
     if #drop > 0 then
       redis.call('ZREM', ids, unpack(drop))
@@ -26,14 +32,21 @@ end
  * Keeps a message once and trims its room.
  * KEYS: 1 zset id → order, 2 hash id → "<ms> <json>", 3 what the idempotency key stands for (json).
  * ARGV: 1 id, 2 json, 3 now ms, 4 retention ms, 5 cap, 6 idempotency ms (0: none).
- * Returns: {0, json} kept, {1, json} a duplicate and the message that came first. Safe to run again with the same arguments.
+ * Returns: {0, json} kept, {1, json, gone 0/1} a duplicate, the message that came first, and whether it is no longer kept.
+ * Safe to run again with the same arguments.
  */
 export const saveScript: string = `${trim}
+local function duplicate(json, id) return {1, json, 1 - redis.call('HEXISTS', KEYS[2], id)} end
 if ARGV[6] ~= '0' then
   local first = redis.call('GET', KEYS[3])
-  if first then return {1, first} end
+  if first then
+    -- Half surrogate pairs are JSON to JavaScript, but not here.
+    local read, message = pcall(cjson.decode, first)
+    if not read then return {1, first, 0} end
+    return duplicate(first, message.id)
+  end
 end
-if redis.call('ZSCORE', KEYS[1], ARGV[1]) then return {1, ARGV[2]} end
+if redis.call('ZSCORE', KEYS[1], ARGV[1]) then return duplicate(ARGV[2], ARGV[1]) end
 local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')
 redis.call('ZADD', KEYS[1], string.format('%.0f', (tonumber(last[2]) or 0) + 1), ARGV[1])
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[3] .. ' ' .. ARGV[2])
@@ -83,14 +96,17 @@ end
 `
 
 /**
- * Deletes a message's text and keeps its place, so that it stays a cursor.
+ * Deletes a message's text and keeps its place and age, so that it stays a cursor and a retry can tell.
  * KEYS: 1 zset id → order, 2 hash id → text. ARGV: 1 id.
  * Returns: 0 unknown, 1 deleted, 2 deleted before.
  */
-export const deleteScript: string = `
+export const deleteScript: string = `${placeOf}
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
-if redis.call('HDEL', KEYS[2], ARGV[1]) == 1 then return 1 end
-return 2
+local text = redis.call('HGET', KEYS[2], ARGV[1])
+if not text then return 2 end
+redis.call('HSET', KEYS[2], placeOf(ARGV[1]), string.match(text, '^%d+') or '0')
+redis.call('HDEL', KEYS[2], ARGV[1])
+return 1
 `
 
 /**

@@ -150,8 +150,54 @@ export function chatStoreContract(name: string, create: StoreFactory): void {
       expect(await store.save({ roomId, message: line(2), idempotencyKey: 'k' })).toEqual({
         message: line(1),
         duplicate: true,
+        gone: true,
+      })
+      expect(await store.save({ roomId, message: line(1) })).toEqual({
+        message: line(1),
+        duplicate: true,
+        gone: true,
       })
       expect((await store.read({ roomId, limit: 9 })).messages).toEqual([])
+    })
+
+    test('says that a retried message was trimmed', async () => {
+      const store = create({ now: () => 1000, maxMessages: 2 })
+      const first = line(1)
+      await store.save({ roomId, message: first, idempotencyKey: 'k' })
+      await store.save({ roomId, message: line(2) })
+      const retry = { roomId, message: line(9), idempotencyKey: 'k' }
+      expect(await store.save(retry)).toEqual({ message: line(1), duplicate: true })
+      await store.save({ roomId, message: line(3) })
+      for (const message of [line(9), first])
+        expect(await store.save({ ...retry, message })).toEqual({
+          message: first,
+          duplicate: true,
+          gone: true,
+        })
+    })
+
+    test('keeps the place of a deleted message until it is too old itself, also as the oldest of its room', async () => {
+      let now = 10_000
+      const store = create({ now: () => now, retentionMs: 5000 })
+      await store.save({ roomId, message: line(1) })
+      expect(await store.delete(roomId, '1')).toBe('deleted')
+      now = 14_999
+      await store.save({ roomId, message: line(2) })
+      expect(await store.trim(roomId)).toBe(0)
+      expect(await store.delete(roomId, '1')).toBe('already_deleted')
+      expect(ids((await store.read({ roomId, limit: 9, after: '1' })).messages)).toEqual(['2'])
+      now = 15_000
+      expect(await store.trim(roomId)).toBe(0)
+      expect(await store.delete(roomId, '1')).toBe('not_found')
+    })
+
+    test('counts the places of deleted messages to the cap', async () => {
+      const store = create({ now: () => 1000, maxMessages: 2 })
+      await fill(store, 2)
+      await store.delete(roomId, '1')
+      await store.save({ roomId, message: line(3) })
+      expect(await store.delete(roomId, '1')).toBe('not_found')
+      expect(ids((await store.read({ roomId, limit: 9 })).messages)).toEqual(['2', '3'])
     })
 
     test('pages of any size walk a room of any history exactly once', async () => {

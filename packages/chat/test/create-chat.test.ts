@@ -184,6 +184,24 @@ describe('a client message id', () => {
     expect((await broker.read('chat:T1')).messages).toHaveLength(1)
   })
 
+  test('does not bring a message live that was deleted before the retry', async () => {
+    const broker = createMemoryBroker()
+    let down = true
+    const publish: typeof broker.publish = (...args) => (down ? fail() : broker.publish(...args))
+    const { chat } = stageWith({ publisher: { publish } })
+    const send = { ...alice, text: 'hi', clientMessageId: 'c1' }
+    await chat.sendMessage(send)
+    down = false
+    const deleted = await chat.deleteMessage('T1', 'm1')
+    const retry = await chat.sendMessage(send)
+    expect(retry).toMatchObject({ ok: true, message: line, duplicate: true, position: { seq: 1 } })
+    expect(deleted).toMatchObject({ ok: true, position: { seq: 1 } })
+    const { messages } = await broker.read('chat:T1')
+    expect(messages.map(({ data }): unknown => JSON.parse(data.toString()))).toEqual([
+      { type: 'deleted', roomId: 'T1', messageId: 'm1' },
+    ])
+  })
+
   test('belongs to its user and room', async () => {
     const { chat } = stageWith()
     const senders = [alice, { ...alice, userId: 'bob' }, { ...alice, roomId: 'T2' }]
@@ -333,6 +351,34 @@ describe('cached answers', () => {
     expect(asked).toHaveLength(4)
   })
 
+  test('that someone is no member are not kept: who has just come in may speak at once', async () => {
+    let isIn = false
+    let asked = 0
+    const isMember = async (): Promise<boolean> => {
+      asked += 1
+      return isIn
+    }
+    const { chat } = stageWith({ isMember, limits: { checkTtlMs: 60_000 } })
+    const outside = [chat.getHistory(alice), chat.sendMessage({ ...alice, text: 'hi' })]
+    for (const refused of await Promise.all(outside)) expect(refused).toMatchObject({ reason: 'not_member' })
+    // Who asks while the answer is on its way shares it.
+    expect(asked).toBe(1)
+    isIn = true
+    expect(await chat.sendMessage({ ...alice, text: 'hi' })).toMatchObject({ ok: true })
+    expect(await chat.sendMessage({ ...alice, text: 'again' })).toMatchObject({ ok: true })
+    expect(asked).toBe(2)
+  })
+
+  test('that someone has no name are not kept', async () => {
+    const names = [' ', 'Alice']
+    const { chat } = stageWith({ nicknameOf: async () => names.shift() })
+    const shown = async (): Promise<unknown> => {
+      const sent = await chat.sendMessage({ ...alice, text: 'hi' })
+      return sent.ok && sent.message.username
+    }
+    expect([await shown(), await shown(), await shown()]).toEqual(['Unknown', 'Alice', 'Alice'])
+  })
+
   test('of a failure are not kept', async () => {
     let calls = 0
     const { chat } = stageWith({ isMuted: async () => (++calls === 1 ? await fail() : false) })
@@ -380,6 +426,19 @@ describe('history', () => {
       { type: 'deleted', roomId: 'T1', messageId: 'm1' },
     ])
     expect(await chat.getHistory({ roomId: 'T1' })).toMatchObject({ messages: [] })
+  })
+
+  test('tells of a deletion by the retry, though the message was the oldest and others came', async () => {
+    const broker = createMemoryBroker()
+    let down = false
+    const publish: typeof broker.publish = (...args) => (down ? fail() : broker.publish(...args))
+    const { chat } = stageWith({ publisher: { publish } })
+    await chat.sendMessage({ ...alice, text: 'rude' })
+    down = true
+    expect(await chat.deleteMessage('T1', 'm1')).toMatchObject({ reason: 'unavailable', retryable: true })
+    down = false
+    await chat.sendMessage({ ...alice, text: 'hi' })
+    expect(await chat.deleteMessage('T1', 'm1')).toMatchObject({ ok: true, position: { seq: 3 } })
   })
 
   test('takes a line from the system, and trims when told', async () => {

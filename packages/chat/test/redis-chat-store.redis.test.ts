@@ -60,6 +60,32 @@ describe('RedisChatStore', () => {
     expect(await redis.pttl(`${prefix}:{r}:sent:k`)).toBeLessThanOrEqual(60_000)
   })
 
+  test('goes on with a room in which a version before had deleted messages', async () => {
+    const prefix = newPrefix()
+    const store = new RedisChatStore({ redis, prefix })
+    for (const id of ['1', '2', '3']) await store.save({ roomId: 'r', message: { ...message, id } })
+    await redis.hdel(`${prefix}:{r}:texts`, '1', '3')
+    expect(await store.delete('r', '3')).toBe('already_deleted')
+    await store.save({ roomId: 'r', message: { ...message, id: '4' } })
+    const { messages } = await store.read({ roomId: 'r', limit: 9 })
+    expect(messages.map(({ id }) => id)).toEqual(['2', '4'])
+    expect(await redis.zrange(`${prefix}:{r}:ids`, '0', '-1')).toEqual(['2', '3', '4'])
+  })
+
+  test('leaves nothing of a deleted message once it is too old, and a TTL until then', async () => {
+    const prefix = newPrefix()
+    let now = 1000
+    const store = new RedisChatStore({ redis, prefix, now: () => now })
+    await store.save({ roomId: 'r', message })
+    await store.delete('r', message.id)
+    const texts = `${prefix}:{r}:texts`
+    expect(await redis.hvals(texts)).toEqual(['1000'])
+    expect(await redis.pttl(texts)).toBeGreaterThan(0)
+    now += 86_400_000
+    await store.save({ roomId: 'r', message: { ...message, id: '2' } })
+    expect(await redis.hkeys(texts)).toEqual(['2'])
+  })
+
   test('works after Redis forgot its scripts', async () => {
     const store = new RedisChatStore({ redis, prefix: newPrefix() })
     await store.save({ roomId: 'r', message })
