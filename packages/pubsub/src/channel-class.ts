@@ -1,3 +1,4 @@
+import { checkNumbers } from './check-numbers.ts'
 import { PubSubError } from './errors.ts'
 
 /** `event`: each message matters. `state`: the latest replaces earlier ones. `ephemeral`: no log, may be missed. */
@@ -29,10 +30,10 @@ export class ChannelClasses {
 
   constructor(classes: readonly ChannelClass[] = []) {
     for (const { prefix, kind, historySize, historyMaxAgeMs } of classes) {
-      if (!Number.isInteger(historySize) || historySize < 0 || (kind !== 'ephemeral' && historySize === 0))
-        throw new PubSubError('invalid', `Class '${prefix}': historySize must be a positive integer`)
-      if (!(historyMaxAgeMs >= 0))
-        throw new PubSubError('invalid', `Class '${prefix}': historyMaxAgeMs is not valid`)
+      const least = kind === 'ephemeral' ? 0 : 1
+      checkNumbers({ [`Class '${prefix}': historySize`]: historySize }, { least, isWhole: true })
+      const most = Number.MAX_SAFE_INTEGER
+      checkNumbers({ [`Class '${prefix}': historyMaxAgeMs`]: historyMaxAgeMs }, { least, most })
     }
     this.#classes = [...classes, defaultChannelClass]
       .map((entry) => (entry.kind === 'ephemeral' ? { ...entry, historySize: 0 } : { ...entry }))

@@ -64,6 +64,8 @@ export class ChannelFeed implements SubscriptionOwner {
   #retryMs = firstRetryMs
   #waiting = 0
   #moved = false
+  /** The head that was compared with the log: what comes late below it is a duplicate. */
+  #checkedSeq = -1
   #closed = false
 
   constructor({ channel, logged, context }: FeedOptions) {
@@ -85,6 +87,11 @@ export class ChannelFeed implements SubscriptionOwner {
   /** Somebody is subscribed or about to be. */
   get used(): boolean {
     return this.#alone.size > 0 || this.#shared !== undefined || this.#waiting > 0
+  }
+
+  /** `joined` was said: it never is for a channel whose joins all failed. */
+  get hasJoined(): boolean {
+    return this.#head !== undefined
   }
 
   async subscribe(subscriber: Subscriber, { since }: SubscribeOptions): Promise<Subscription> {
@@ -214,11 +221,19 @@ export class ChannelFeed implements SubscriptionOwner {
         return true
       }
       // A log that went back (a failover to a replica that lagged) gives used numbers to new messages.
-      if (message.seq <= head.seq) return message.publishedAtMs <= head.publishedAtMs
+      if (message.seq <= head.seq) return this.#isKnown(message, head)
     }
     if (this.#logged) return false
     this.#deliver(message)
     return true
+  }
+
+  /** Is it a duplicate? The times of earlier messages are not kept: below the head the log is asked, once for each head. */
+  #isKnown({ seq, publishedAtMs }: ChannelMessage, head: Head): boolean {
+    if (seq === head.seq) return publishedAtMs === head.publishedAtMs
+    const isChecked = this.#checkedSeq === head.seq
+    this.#checkedSeq = head.seq
+    return isChecked && publishedAtMs <= head.publishedAtMs
   }
 
   #deliver(message: ChannelMessage): void {
@@ -261,6 +276,8 @@ export class ChannelFeed implements SubscriptionOwner {
   #settle(): void {
     const pending = this.#pending
     this.#pending = []
+    // It was just read, and is ahead of what is still on the way.
+    this.#checkedSeq = this.#head?.seq ?? -1
     for (const message of pending) if (!this.#apply(message)) this.#again = true
   }
 
@@ -294,7 +311,7 @@ export class ChannelFeed implements SubscriptionOwner {
       const page = await log.read(this.channel, { since: head, limit: pageSize })
       if (this.#closed) return delivered
       if (page.epoch !== head.epoch) return (this.#reset(page, 'epoch'), delivered)
-      if (page.seq < head.seq || (page.sinceAtMs !== undefined && page.sinceAtMs > head.publishedAtMs)) {
+      if (page.seq < head.seq || (page.sinceAtMs !== undefined && page.sinceAtMs !== head.publishedAtMs)) {
         // Everybody who knows the lost numbers must be told, also those who come back later: a new epoch does that.
         await log.rotate(this.channel, head.epoch)
         continue

@@ -7,6 +7,7 @@ import type {
   Subscription,
 } from './broker.ts'
 import type { ChannelClasses } from './channel-class.ts'
+import { checkNumbers, maxTimerMs } from './check-numbers.ts'
 import { ChannelFeed, type FeedContext } from './channel-feed.ts'
 import type { ChannelLog, Upstream } from './channel-log.ts'
 import { PubSubError } from './errors.ts'
@@ -28,6 +29,13 @@ export interface HubOptions extends LocalOptions {
   readonly upstream: Upstream
 }
 
+/** Throws `invalid` for options that cannot work. Brokers ask before they open anything. */
+export function checkLocalOptions({ lingerMs, maxBuffered, pageSize }: LocalOptions): void {
+  checkNumbers({ lingerMs }, { least: 0, most: maxTimerMs })
+  checkNumbers({ maxBuffered }, { least: 1 })
+  checkNumbers({ pageSize }, { isWhole: true })
+}
+
 const checksAtOnce = 100
 
 /** All channels that have subscribers on this instance. */
@@ -39,7 +47,8 @@ export class ChannelHub {
   #closed = false
 
   constructor(options: HubOptions) {
-    this.#options = { lingerMs: 1000, maxBuffered: 1000, pageSize: 200, onEvent: () => {}, ...options }
+    const { lingerMs = 1000, maxBuffered = 1000, pageSize = 200, onEvent = () => {} } = options
+    this.#options = { ...options, lingerMs, maxBuffered, pageSize, onEvent }
     this.#context = { ...this.#options, onEmpty: (feed) => this.#linger(feed) }
   }
 
@@ -111,10 +120,11 @@ export class ChannelHub {
     const timer = setTimeout(() => {
       this.#leaving.delete(channel)
       if (feed.used) return
+      const { hasJoined } = feed
       feed.close()
       this.#feeds.delete(channel)
       this.#options.upstream.unsubscribe(channel)
-      this.#options.onEvent({ type: 'left', channel })
+      if (hasJoined) this.#options.onEvent({ type: 'left', channel })
     }, this.#options.lingerMs)
     timer.unref()
     this.#leaving.set(channel, timer)

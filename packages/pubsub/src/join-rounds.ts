@@ -80,9 +80,8 @@ export class JoinRounds {
     let from = since
     for (;;) {
       const page = await log.read(channel, { since: from, limit: pageSize })
-      const [first] = page.messages
-      // Trimmed in between: what was read is no longer connected to what follows.
-      if (first !== undefined && first.seq !== from.seq + 1) messages = []
+      // Trimmed in between, perhaps to the last one: what was read is no longer connected to what follows.
+      if (page.messages[0]?.seq !== from.seq + 1) messages = []
       messages.push(...page.messages)
       const last = page.messages.at(-1)
       if (page.epoch !== since.epoch || last === undefined || last.seq >= page.seq)

@@ -12,7 +12,8 @@ import type {
   Subscription,
 } from './broker.ts'
 import { type ChannelClass, ChannelClasses } from './channel-class.ts'
-import { ChannelHub, type LocalOptions } from './channel-hub.ts'
+import { ChannelHub, checkLocalOptions, type LocalOptions } from './channel-hub.ts'
+import { checkNumbers } from './check-numbers.ts'
 import { toReadResult } from './channel-log.ts'
 import { PubSubError } from './errors.ts'
 import { MemoryLog } from './memory-log.ts'
@@ -23,13 +24,16 @@ export interface MemoryBrokerOptions extends LocalOptions {
   readonly classes?: readonly ChannelClass[]
   /** How long an idempotency key is remembered, in ms. Default 600 000. */
   readonly idempotencyTtlMs?: number
-  /** How long a channel that nobody uses is remembered, in ms. Default 86 400 000. */
+  /** How long a channel that nobody uses (publishes, reads, is subscribed) is remembered, in ms. Default 86 400 000. */
   readonly idleTtlMs?: number
   /** ms since 1970. */
   readonly now?: () => number
 }
 
-/** A broker for one process: the same promise and the same code for subscribers as with Redis, nothing survives a restart. */
+/**
+ * A broker for one process: the same promise and the same code for subscribers as with Redis, nothing survives a restart.
+ * Throws `invalid` for options that cannot work.
+ */
 export function createMemoryBroker(options: MemoryBrokerOptions = {}): Broker {
   return new MemoryBroker(options)
 }
@@ -43,13 +47,19 @@ class MemoryBroker implements Broker {
 
   constructor(options: MemoryBrokerOptions) {
     const { idempotencyTtlMs = 600_000, idleTtlMs = 86_400_000, now = Date.now } = options
+    checkLocalOptions(options)
+    checkNumbers({ idempotencyTtlMs }, { isWhole: true })
+    checkNumbers({ idleTtlMs })
     this.#classes = new ChannelClasses(options.classes)
     this.#log = new MemoryLog({ classes: this.#classes, idempotencyTtlMs, idleTtlMs, now })
     this.#hub = new ChannelHub({
       ...options,
       classes: this.#classes,
       log: this.#log,
-      upstream: { subscribe: async () => {}, unsubscribe: () => {} },
+      upstream: {
+        subscribe: async (channel) => this.#log.hold(channel),
+        unsubscribe: (channel) => this.#log.release(channel),
+      },
     })
   }
 

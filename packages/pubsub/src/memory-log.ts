@@ -6,7 +6,7 @@ import type { ChannelLog, LogPage, LogRequest } from './channel-log.ts'
 export interface MemoryLogOptions {
   readonly classes: ChannelClasses
   readonly idempotencyTtlMs: number
-  /** Channels without a message for this long are forgotten. */
+  /** Channels that nobody used for this long are forgotten. */
   readonly idleTtlMs: number
   readonly now: () => number
 }
@@ -28,6 +28,7 @@ const maxKeys = 100_000
 export class MemoryLog implements ChannelLog {
   readonly #options: MemoryLogOptions
   readonly #logs = new Map<string, Log>()
+  readonly #held = new Set<string>()
   #sweptAtMs: number
 
   constructor(options: MemoryLogOptions) {
@@ -78,6 +79,18 @@ export class MemoryLog implements ChannelLog {
     return { ...head, messages: messages.slice(start, start + limit) }
   }
 
+  /** The channel is not forgotten until `release`, however quiet it is. */
+  hold(channel: string): void {
+    this.#held.add(channel)
+  }
+
+  /** Its idle time begins. */
+  release(channel: string): void {
+    this.#held.delete(channel)
+    const log = this.#logs.get(channel)
+    if (log !== undefined) log.touchedAtMs = this.#options.now()
+  }
+
   async findMoved(heads: ReadonlyMap<string, Position>): Promise<ReadonlyMap<string, Position>> {
     const moved = new Map<string, Position>()
     for (const [channel, head] of heads) {
@@ -123,6 +136,6 @@ export class MemoryLog implements ChannelLog {
     if (this.#sweptAtMs > deadline) return
     this.#sweptAtMs = now()
     for (const [channel, { touchedAtMs }] of this.#logs)
-      if (touchedAtMs < deadline) this.#logs.delete(channel)
+      if (touchedAtMs < deadline && !this.#held.has(channel)) this.#logs.delete(channel)
   }
 }

@@ -215,6 +215,64 @@ test('a storm of joins costs a few reads, not one each', async () => {
   hub.close()
 })
 
+test('who resumes while the rest of the log expires between two pages is not recovered', async () => {
+  let nowMs = 1000
+  const log = new MemoryLog({ classes, idempotencyTtlMs: 1000, idleTtlMs: 1e9, now: () => nowMs })
+  const hub = new ChannelHub({
+    classes,
+    pageSize: 2,
+    upstream: { subscribe: async () => {}, unsubscribe: () => {} },
+    log: {
+      read: async (name, request) => {
+        const page = await log.read(name, request)
+        if (page.messages.length > 0) nowMs += 60_001
+        return page
+      },
+      findMoved: async (heads) => log.findMoved(heads),
+      rotate: async (name, epoch) => log.rotate(name, epoch),
+    },
+  })
+  const [first] = Array.from({ length: 5 }, () => log.append(channel, Buffer.from('x'), {}))
+  if (first === undefined) throw new Error('nothing appended')
+  const recorder = new Recorder()
+  const subscription = await hub.subscribe(channel, recorder, { since: { epoch: first.epoch, seq: 1 } })
+  subscription.start()
+  const added = log.append(channel, Buffer.from('live'), {})
+  if ('data' in added) hub.receive(added)
+  hub.close()
+  expect(subscription).toMatchObject({ recovered: false, seq: 5 })
+  expect(recorder.items.map(({ seq }) => seq)).toEqual([6])
+})
+
+test('what arrives behind a read that had it already costs no further read', async () => {
+  const log = new MemoryLog({ classes, idempotencyTtlMs: 1000, idleTtlMs: 1e9, now: () => 1000 })
+  let reads = 0
+  const hub = new ChannelHub({
+    classes,
+    upstream: { subscribe: async () => {}, unsubscribe: () => {} },
+    log: {
+      read: async (name, request) => {
+        reads++
+        return log.read(name, request)
+      },
+      findMoved: async (heads) => log.findMoved(heads),
+      rotate: async (name, epoch) => log.rotate(name, epoch),
+    },
+  })
+  const recorder = new Recorder()
+  const subscription = await hub.subscribe(channel, recorder)
+  subscription.start()
+  const added = Array.from({ length: 5 }, () => log.append(channel, Buffer.from('x'), {}))
+  hub.sync(channel)
+  await recorder.count(5)
+  await new Promise((resolve) => setImmediate(resolve))
+  const before = reads
+  for (const message of added) if ('data' in message) hub.receive(message)
+  expect(reads).toBe(before)
+  expect(recorder.messages).toHaveLength(5)
+  hub.close()
+})
+
 test('a message that comes twice is dropped, and said to be a duplicate', async () => {
   const log = new MemoryLog({ classes, idempotencyTtlMs: 1000, idleTtlMs: 1e9, now: () => 1000 })
   const events: BrokerEvent[] = []
@@ -278,4 +336,37 @@ test('who starts or leaves while a message is delivered gets it once, or not at 
   expect(hub.subscriptions).toBe(4)
   hub.close()
   expect(sharing.size).toBe(0)
+})
+
+test('says that a channel was left only when it had been joined', async () => {
+  const log = new MemoryLog({ classes, idempotencyTtlMs: 1000, idleTtlMs: 1e9, now: () => 1000 })
+  const events: BrokerEvent[] = []
+  const left: (() => void)[] = []
+  let isAway = true
+  const hub = new ChannelHub({
+    classes,
+    log,
+    lingerMs: 1,
+    upstream: {
+      subscribe: async () => {
+        if (isAway) throw new Error('no link')
+      },
+      unsubscribe: () => left.shift()?.(),
+    },
+    onEvent: (event) => events.push(event),
+  })
+  const gone = new Promise<void>((resolve) => void left.push(resolve))
+  await expect(hub.subscribe(channel, new Recorder())).rejects.toThrow('no link')
+  await gone
+  expect(events).toEqual([])
+  isAway = false
+  const goneAgain = new Promise<void>((resolve) => void left.push(resolve))
+  const subscription = await hub.subscribe(channel, new Recorder())
+  subscription.close()
+  await goneAgain
+  expect(events).toEqual([
+    { type: 'joined', channel },
+    { type: 'left', channel },
+  ])
+  hub.close()
 })

@@ -1,7 +1,10 @@
 import { freePort, createLink, startRedis } from '@gw/testing'
 import { Redis } from 'ioredis'
 import { expect, test } from 'vitest'
-import type { Broker } from '@gw/pubsub'
+import type { Broker, BrokerEvent } from '@gw/pubsub'
+import { createRedisBroker } from '@gw/pubsub/redis'
+import { connectionSettings } from '../src/redis/connection-settings.ts'
+import { brokenOptions } from './broken-options.ts'
 import { expectGapless } from './invariants.ts'
 import { Recorder } from './recorder.ts'
 import { startPublisher } from './publisher.ts'
@@ -230,6 +233,43 @@ test('a log that went back in time ends its epoch, so that used numbers are neve
   expect(back.recovered).toBe(false)
 })
 
+test.each([
+  ['is heard again below the head', '3'],
+  ['is heard again at the head', '5'],
+  ['is read when the link comes back', undefined],
+])(
+  'a log that went back to a clock that is behind ends its epoch when a lost number %s',
+  async (_, heard) => {
+    await using redis = await startRedis()
+    await using place = openRedis(redis.url)
+    const admin = place.client()
+    const broker = place.connect({ ...fast, checkIntervalMs: 60_000 })
+    const recorder = await join(broker, 'room')
+    const key = `{${place.prefix}:room}`
+    // The lost master's clock was ahead.
+    await admin.hset(`${key}:meta`, 't', Date.now() + 5000)
+    const { epoch } = await broker.publish('room', '1')
+    for (const n of ['2', '3', '4', '5']) await broker.publish('room', n)
+    await recorder.count(5)
+    // Its replica had heard of 1 and 2, and gave 3 to 6 anew.
+    const atMs = String(Date.now())
+    const again = ['3', '4', '5', '6'].map((seq) => ({
+      seq,
+      envelope: `1 ${epoch} ${seq} ${atMs} -\nother ${seq}`,
+    }))
+    const change = admin.multi().xdel(`${key}:log`, '3-0', '4-0', '5-0').call('XSETID', `${key}:log`, '2-0')
+    for (const { seq, envelope } of again) change.xadd(`${key}:log`, `${seq}-0`, 'a', atMs, 'b', envelope)
+    await change.hset(`${key}:meta`, 's', '6', 't', atMs).exec()
+    const live = again.find(({ seq }) => seq === heard)
+    if (live === undefined) await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+    else await admin.publish(`${key}:live`, live.envelope)
+    await recorder.until(({ items }) => items.length > 5)
+    expect(recorder.resets).toMatchObject([{ reason: 'epoch' }])
+    const back = await broker.subscribe('room', new Recorder(), { since: { epoch, seq: 5 } })
+    expect(back.recovered).toBe(false)
+  },
+)
+
 test('a full Redis refuses the publish and breaks nothing', async () => {
   await using redis = await startRedis()
   await using place = openRedis(redis.url)
@@ -244,6 +284,74 @@ test('a full Redis refuses the publish and breaks nothing', async () => {
   await recorder.count(2)
   expect(recorder.texts).toEqual(['1', '3'])
   expectGapless(recorder)
+})
+
+test.each([
+  ['OOM', ['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']],
+  [
+    'NOREPLICAS',
+    ['CONFIG', 'SET', 'min-replicas-to-write', '1'],
+    ['CONFIG', 'SET', 'min-replicas-to-write', '0'],
+  ],
+  ['NOPERM', ['ACL', 'SETUSER', 'default', '-evalsha'], ['ACL', 'SETUSER', 'default', '+evalsha']],
+  ['READONLY', ['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']],
+] as const)(
+  'a Redis that refuses messages with %s is not taken for a silent one: the subscriber link stays',
+  async (code, [refuse, ...refuseArgs], [take, ...takeArgs]) => {
+    await using redis = await startRedis()
+    await using place = openRedis(redis.url)
+    const admin = place.client()
+    const broker = place.connect(fast)
+    const recorder = await join(broker, 'room')
+    await expect.poll(() => broker.health().ok, { timeout: 5000 }).toBe(true)
+    const from = place.events.length
+    await admin.call(refuse, ...refuseArgs)
+    const since = (): BrokerEvent[] => place.events.slice(from)
+    const refusals = (): number =>
+      since().filter((event) => event.type === 'error' && event.stage === 'probe').length
+    // Time for four rebuilds.
+    await expect
+      .poll(refusals, { timeout: 15_000 })
+      .toBeGreaterThan((4 * fast.probeTimeoutMs) / fast.probeIntervalMs)
+    expect(since().filter(({ type }) => type === 'link' || type === 'resubscribed')).toEqual([])
+    expect(broker.health()).toMatchObject({ ok: false, reason: expect.stringContaining(code) })
+    await admin.call(take, ...takeArgs)
+    await expect.poll(() => broker.health().ok, { timeout: 5000 }).toBe(true)
+    await broker.publish('room', '1')
+    await recorder.until(({ texts }) => texts.includes('1'))
+  },
+)
+
+test('a master that was demoted with its connections open is left for the new one', async () => {
+  await using old = await startRedis({ args: ['--repl-diskless-sync-delay', '0'] })
+  await using fresh = await startRedis()
+  await using place = openRedis(old.url)
+  const admin = place.client(fresh.url)
+  await admin.replicaof('127.0.0.1', old.port)
+  let { port } = old
+  const client = place.client(old.url)
+  // A name that leads to whoever is master now.
+  client.duplicate = () => new Redis({ ...connectionSettings, host: '127.0.0.1', port })
+  const broker = createRedisBroker({ client, prefix: place.prefix, ...fast })
+  const recorder = await join(broker, 'room')
+  await broker.publish('room', '1')
+  // A client waits for what it sent itself.
+  await client.publish('replicated', '')
+  expect(await client.wait(1, 10_000)).toBe(1)
+  await admin.replicaof('NO', 'ONE')
+  port = fresh.port
+  await client.replicaof('127.0.0.1', fresh.port)
+  await expect
+    .poll(async () => broker.publish('room', '2', { idempotencyKey: '2' }).catch(() => 'refused'), {
+      timeout: 10_000,
+    })
+    .toMatchObject({ seq: 2 })
+  const live = `{${place.prefix}:room}:live`
+  await expect.poll(async () => admin.call('PUBSUB', 'NUMSUB', live), { timeout: 5000 }).toEqual([live, 1])
+  await recorder.count(2)
+  expect(recorder.texts).toEqual(['1', '2'])
+  expect(recorder.resets).toEqual([])
+  await broker.close()
 })
 
 test('upstream subscriptions end a while after the last subscriber, and no key is without an end', async () => {
@@ -273,5 +381,39 @@ test('a client with a keyPrefix or options that cannot work are refused at const
   const client = new Redis({ lazyConnect: true, keyPrefix: 'app:' })
   expect(() => place.connect({ client })).toThrow(expect.objectContaining({ code: 'invalid' }))
   expect(() => place.connect({ prefix: 'a{b}' })).toThrow(expect.objectContaining({ code: 'invalid' }))
-  expect(() => place.connect({ timeoutMs: 0 })).toThrow(expect.objectContaining({ code: 'invalid' }))
+})
+
+test.each([
+  ...brokenOptions,
+  { timeoutMs: 0 },
+  { timeoutMs: Infinity },
+  { checkIntervalMs: 2 ** 31 },
+  { probeIntervalMs: Infinity },
+  { probeTimeoutMs: Number.NaN },
+  { maxPending: 0 },
+])('the options %o are refused before anything is opened', (options) => {
+  const client = new Redis({ lazyConnect: true })
+  client.duplicate = () => {
+    throw new Error('opened')
+  }
+  expect(() => createRedisBroker({ client, ...options })).toThrow(
+    expect.objectContaining({ code: 'invalid' }),
+  )
+})
+
+test('an occurrence that is none is refused, and does not fail what is published beside it', async () => {
+  await using place = openRedis()
+  const broker = place.connect()
+  const heard = { key: 'x', count: 1, heardAtMs: performance.now() }
+  const outcomes = await Promise.allSettled([
+    broker.relay('room', Buffer.from('good'), heard),
+    broker.relay('room', Buffer.from('bad'), { ...heard, key: 'y', count: Number.NaN }),
+    broker.relay('room', Buffer.from('bad'), { ...heard, key: 'z', heardAtMs: Number.NaN }),
+  ])
+  expect(outcomes).toMatchObject([
+    { value: { seq: 1 } },
+    { reason: { code: 'invalid' } },
+    { reason: { code: 'invalid' } },
+  ])
+  expect((await broker.read('room')).messages.map(({ data }) => data.toString())).toEqual(['good'])
 })

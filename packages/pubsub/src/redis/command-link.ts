@@ -5,8 +5,8 @@ import { connectionSettings } from './connection-settings.ts'
 /** The connection that carries commands. */
 export interface CommandLink {
   readonly connection: RedisCommands
-  /** Replaces a connection that seems alive and answers nothing. */
-  rebuild(): void
+  /** Replaces a connection that seems alive and answers nothing: on a Cluster the shard's, which is named `host:port`. */
+  rebuild(shard: string): void
   close(): void
 }
 
@@ -23,7 +23,12 @@ export function openCommands(
     client.on('ready', onReady)
     return {
       connection: client,
-      rebuild: () => client.refreshSlotsCache(() => {}),
+      rebuild(shard) {
+        // The client drops a node that was disconnected, and connects again when a slot of it is asked for.
+        for (const node of client.nodes('all'))
+          if (`${node.options.host}:${node.options.port}` === shard) node.disconnect(true)
+        client.refreshSlotsCache(() => {})
+      },
       close: () => void client.off('ready', onReady),
     }
   }

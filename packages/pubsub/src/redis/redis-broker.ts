@@ -13,7 +13,8 @@ import type {
   Subscription,
 } from '../broker.ts'
 import { type ChannelClass, ChannelClasses } from '../channel-class.ts'
-import { ChannelHub, type LocalOptions } from '../channel-hub.ts'
+import { ChannelHub, checkLocalOptions, type LocalOptions } from '../channel-hub.ts'
+import { checkNumbers, maxTimerMs } from '../check-numbers.ts'
 import { toReadResult } from '../channel-log.ts'
 import { PubSubError } from '../errors.ts'
 import { parseLimit, parsePublish, parseSince } from '../call-arguments.ts'
@@ -176,9 +177,11 @@ class RedisChannelBroker implements RedisBroker {
       timeoutMs: probeTimeoutMs,
       send: async (channel) => log.append(channel, [probeEntry], true),
       onSilent: (shard) => {
-        this.#commands.rebuild()
+        this.#commands.rebuild(shard)
         this.#upstream.rebuild(shard)
       },
+      onTurnedAway: (shard) => this.#commands.rebuild(shard),
+      onTakenAgain: (shard) => this.#upstream.rebuild(shard),
       onError: (error) => onEvent({ type: 'error', stage: 'probe', error }),
     })
     this.#checks = setInterval(() => void this.#check(onEvent), checkIntervalMs)
@@ -213,6 +216,8 @@ class RedisChannelBroker implements RedisBroker {
     this.#open(channel)
     const { key, count, heardAtMs, traceparent, requestId } = occurrence
     parsePublish(data, occurrence)
+    checkNumbers({ count }, { isWhole: true })
+    checkNumbers({ heardAtMs }, { least: 0 })
     const recognition = { by: 'occurrence' as const, key, count, heardAtMs }
     return this.#outbox.add(channel, { data, traceparent, requestId, recognition })
   }
@@ -286,6 +291,7 @@ const probeEntry = {
   recognition: undefined,
 }
 
+/** Before anything is opened, or a refused broker would leave connections and timers behind. */
 function check({ client, prefix, ...options }: RedisBrokerOptions & { prefix: string }): void {
   if (!/^[^{}\p{Cc}]{1,64}$/u.test(prefix))
     throw new PubSubError('invalid', 'prefix has 1 to 64 characters, no braces')
@@ -294,14 +300,11 @@ function check({ client, prefix, ...options }: RedisBrokerOptions & { prefix: st
       'invalid',
       'The client has a keyPrefix, which live channels would not get: use prefix',
     )
-  for (const name of [
-    'timeoutMs',
-    'maxPending',
-    'probeIntervalMs',
-    'probeTimeoutMs',
-    'checkIntervalMs',
-  ] as const) {
-    const value = options[name]
-    if (value !== undefined && !(value > 0)) throw new PubSubError('invalid', `${name} must be positive`)
-  }
+  checkLocalOptions(options)
+  const { timeoutMs, probeIntervalMs, checkIntervalMs, probeTimeoutMs, maxPending, idempotencyTtlMs } =
+    options
+  checkNumbers({ timeoutMs, probeIntervalMs, checkIntervalMs }, { most: maxTimerMs })
+  checkNumbers({ probeTimeoutMs, maxPending })
+  // A script that Redis stops there has written the message already.
+  checkNumbers({ idempotencyTtlMs }, { isWhole: true })
 }

@@ -7,6 +7,8 @@ export interface RedisCommands {
   readonly status: string
   readonly isCluster: boolean
   readonly options: {
+    readonly host?: string | undefined
+    readonly port?: number | undefined
     readonly keyPrefix?: string | undefined
     readonly autoResendUnfulfilledCommands?: boolean | undefined
   }
@@ -30,6 +32,7 @@ export interface ConnectionSettings {
 /** What is used of an ioredis `Redis`. */
 export interface RedisNode extends RedisCommands {
   duplicate(settings: ConnectionSettings): RedisConnection
+  disconnect(reconnect: boolean): void
 }
 
 /** What is used of an ioredis `Cluster`. */

@@ -76,7 +76,7 @@ export class ScriptRunner {
     this.#unanswered++
     try {
       return await client.callBuffer('evalsha', [script.sha1, ...rest]).catch(async (error: unknown) => {
-        if (isNoScript(error)) return client.callBuffer('eval', [script.lua, ...rest])
+        if (replyCode(error) === 'NOSCRIPT') return client.callBuffer('eval', [script.lua, ...rest])
         throw error
       })
     } catch (error) {
@@ -97,6 +97,8 @@ async function refuse(message: string, cause?: unknown): Promise<never> {
   throw new PubSubError('unavailable', message, { cause })
 }
 
-function isNoScript(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith('NOSCRIPT')
+/** The code of the error that Redis answered with, like `OOM`. Undefined when it did not answer: a lost link, a deadline. */
+export function replyCode(error: unknown): string | undefined {
+  const cause = error instanceof PubSubError ? error.cause : error
+  return cause instanceof Error ? /^([A-Z]{2,}) /.exec(cause.message)?.[1] : undefined
 }
