@@ -1,4 +1,5 @@
 import type { Connection } from './connection.ts'
+import { checkNumbers } from './check-numbers.ts'
 import { ConnectionsError } from './connections-error.ts'
 import type { Frame } from './frame.ts'
 import type { SendOptions } from './outbound-queue.ts'
@@ -34,9 +35,13 @@ export interface ConnectionRegistry {
   broadcast(frame: Frame, to: Iterable<string> | 'all', options?: SendOptions): number
 }
 
-/** Who is here. Caps are checked when a connection registers; counts go down with `unregister`. */
+/**
+ * Who is here. Caps are checked when a connection registers; counts go down with `unregister`. Throws `invalid` for caps
+ * that are no numbers of at least 0.
+ */
 export function createConnectionRegistry(options: ConnectionRegistryOptions = {}): ConnectionRegistry {
   const { max = Infinity, maxPerUser = Infinity, maxPerAddress = Infinity } = options
+  checkNumbers({ max, maxPerUser, maxPerAddress }, { least: 0 })
   const byId = new Map<string, Connection>()
   const byUser = new Map<string, Set<Connection>>()
   const perAddress = new Map<string, number>()

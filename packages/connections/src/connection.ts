@@ -5,14 +5,15 @@
  *   open ──close()──▶ onClosing ▶ flush ▶ close frame ──▶ closing ──answer, or 5 s──▶ closed ▶ onClose
  *     └──the peer closes, or the network is lost──▶ onClosing ──────────────────────▶ closed ▶ onClose
  */
+import { checkNumbers, maxTimerMs } from './check-numbers.ts'
 import { encodeFrame, type Frame } from './frame.ts'
 import { InboundQueue } from './inbound-queue.ts'
 import {
-  defaultOutboundLimits,
   type OutboundLimits,
   OutboundQueue,
   type SendOptions,
   type SendResult,
+  toOutboundLimits,
 } from './outbound-queue.ts'
 import type { SocketLike } from './socket-like.ts'
 import { maxDirectBytes, turn, type Writer } from './write-turn.ts'
@@ -48,6 +49,7 @@ export interface ConnectionOptions {
   readonly maxInbound?: number
   /** Their bytes. Default 256 KiB. */
   readonly maxInboundBytes?: number
+  /** Bounds of what waits for a slow reader; each has its own default. */
   readonly outbound?: OutboundLimits
   /** Time for the peer to answer a close, in ms; then the socket is ended. Default 5000. */
   readonly closeTimeoutMs?: number
@@ -100,11 +102,15 @@ export interface Connection<Identity extends ConnectionIdentity = ConnectionIden
 /** Close code and reason of a socket that reads too slowly: retryable, elsewhere or later. */
 export const tooSlow: Readonly<{ code: number; reason: string }> = { code: 4008, reason: 'too_slow' }
 
-/** Starts to listen on `socket`. */
+/** Starts to listen on `socket`. Throws `invalid` for bounds and times that cannot work. */
 export function createConnection<Identity extends ConnectionIdentity = ConnectionIdentity>(
   options: ConnectionOptions,
 ): Connection<Identity> {
-  return new SocketConnection<Identity>(options)
+  const { maxInbound, maxInboundBytes, closeTimeoutMs } = options
+  // Before anything is opened: a slot of the turn would never come back.
+  checkNumbers({ maxInbound, maxInboundBytes })
+  checkNumbers({ closeTimeoutMs }, { least: 0, most: maxTimerMs })
+  return new SocketConnection<Identity>(options, toOutboundLimits(options.outbound))
 }
 
 /**
@@ -130,7 +136,7 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
   // As of the last write; 0 after a drain.
   #behindBytes = 0
   readonly #socket: SocketLike
-  readonly #limits: OutboundLimits
+  readonly #limits: Required<OutboundLimits>
   /** Groups that know the slot. */
   #holds = 0
   /** As they were at the end. */
@@ -155,13 +161,13 @@ class SocketConnection<Identity extends ConnectionIdentity> implements Connectio
     throw new TypeError('A connection of createConnection is needed')
   }
 
-  constructor(options: ConnectionOptions) {
+  constructor(options: ConnectionOptions, limits: Required<OutboundLimits>) {
     const { socket, maxInbound = 64, maxInboundBytes = 262_144 } = options
     this.id = options.id
     this.openedAtMs = (options.now ?? Date.now)()
     this.#options = options
     this.#socket = socket
-    this.#limits = options.outbound ?? defaultOutboundLimits
+    this.#limits = limits
     this.#inbound = new InboundQueue({
       maxMessages: maxInbound,
       maxBytes: maxInboundBytes,

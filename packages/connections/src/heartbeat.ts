@@ -1,3 +1,4 @@
+import { maxTimerMs } from './check-numbers.ts'
 import type { Connection } from './connection.ts'
 
 export interface HeartbeatOptions {
@@ -44,8 +45,8 @@ function every(step: () => void, ms: number): () => void {
 export function createHeartbeat(options: HeartbeatOptions = {}): Heartbeat {
   const { intervalMs = 25_000, schedule = every, random = Math.random } = options
   const { timeoutMs = intervalMs / 5 } = options
-  if (!(intervalMs > 0 && timeoutMs > 0 && timeoutMs < intervalMs))
-    throw new TypeError('A heartbeat needs 0 < timeoutMs < intervalMs')
+  if (!(timeoutMs > 0 && timeoutMs < intervalMs && intervalMs <= maxTimerMs))
+    throw new TypeError(`A heartbeat needs 0 < timeoutMs < intervalMs <= ${maxTimerMs}`)
   const wheel = Array.from({ length: slots }, () => new Set<HeartbeatTarget>())
   const slotOf = new Map<string, { readonly slot: Set<HeartbeatTarget>; readonly target: HeartbeatTarget }>()
   const behind = Math.min(slots - 1, Math.max(1, Math.ceil((timeoutMs / intervalMs) * slots)))

@@ -1,3 +1,4 @@
+import { checkNumbers, maxTimerMs } from './check-numbers.ts'
 import type {
   PresenceChange,
   PresenceResult,
@@ -19,7 +20,7 @@ interface User {
   readonly connections: Map<string, 'online' | 'away'>
 }
 
-/** Presence of a single instance. Users who are offline cost nothing. */
+/** Presence of a single instance. Users who are offline cost nothing. Throws `invalid` for a grace that no timer can wait. */
 export class MemoryPresenceStore implements PresenceStore {
   readonly #users = new Map<string, User>()
   readonly #graceMs: number
@@ -28,6 +29,7 @@ export class MemoryPresenceStore implements PresenceStore {
   #forgottenAtMs = 0
 
   constructor({ graceMs = 10_000, now = Date.now }: MemoryPresenceStoreOptions = {}) {
+    checkNumbers({ graceMs }, { least: 0, most: maxTimerMs - 1 })
     this.#graceMs = graceMs
     this.#now = now
   }

@@ -1,3 +1,5 @@
+import { checkNumbers, maxTimerMs } from './check-numbers.ts'
+import { ConnectionsError } from './connections-error.ts'
 import type { Frame } from './frame.ts'
 
 /** What a slow socket may lose: nothing, older values of the same key, or the message. */
@@ -20,17 +22,26 @@ export const sendResults: readonly SendResult[] = ['sent', 'queued', 'conflated'
 
 export interface OutboundLimits {
   /** Bytes not yet taken by the network from which states are conflated and ephemeral frames dropped. Default 256 KiB. */
-  readonly softBytes: number
-  /** Bytes beyond which the connection is closed as too slow. Default 1 MiB. */
-  readonly hardBytes: number
+  readonly softBytes?: number
+  /** Bytes beyond which the connection is closed as too slow, not below `softBytes`. Default 1 MiB. */
+  readonly hardBytes?: number
   /** Longest time above `softBytes` without the socket getting empty, in ms. Default 10 000. */
-  readonly drainTimeoutMs: number
+  readonly drainTimeoutMs?: number
 }
 
-export const defaultOutboundLimits: OutboundLimits = {
-  softBytes: 262_144,
-  hardBytes: 1_048_576,
-  drainTimeoutMs: 10_000,
+/**
+ * The limits with every default filled in. Throws `invalid` unless 0 < `softBytes` <= `hardBytes`, and for a time that no
+ * timer takes.
+ */
+export function toOutboundLimits({
+  softBytes = 262_144,
+  hardBytes = 1_048_576,
+  drainTimeoutMs = 10_000,
+}: OutboundLimits = {}): Required<OutboundLimits> {
+  checkNumbers({ softBytes, hardBytes })
+  checkNumbers({ drainTimeoutMs }, { most: maxTimerMs })
+  if (softBytes > hardBytes) throw new ConnectionsError('invalid', 'hardBytes must not be below softBytes')
+  return { softBytes, hardBytes, drainTimeoutMs }
 }
 
 /** Frames of one connection that wait for its socket to drain: a newer state goes to the end and the older one goes away. */

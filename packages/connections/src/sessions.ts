@@ -4,7 +4,11 @@
  *   open / setAway / close ─▶ connection store + presence store ─▶ change? ─▶ onChange, on one instance
  *   last one gone ─ grace ─▶ settled here, or by another instance if this one dies meanwhile
  *   instance dead ─ lease ─▶ its connections reaped by another one, as if each had been closed
+ *
+ * One file, because each of these ways ends in the same few steps: tell the store, take its answer, tell of the change.
  */
+import { ChangeTeller } from './change-teller.ts'
+import { checkNumbers, maxTimerMs } from './check-numbers.ts'
 import type { ConnectionStore, LocatedConnection, StoredConnection } from './connection-store.ts'
 import { ConnectionsError } from './connections-error.ts'
 import type { PresenceChange, PresenceResult, PresenceStatus, PresenceStore } from './presence-store.ts'
@@ -26,12 +30,15 @@ export type SessionsEvent = {
 export interface SessionsOptions {
   readonly connections: ConnectionStore
   readonly presence: PresenceStore
-  /** A user's status changed, once on one instance: publish it here. In order for each user. */
+  /**
+   * A user's status changed, once on one instance: publish it here. In order for each user. One that rejects is told again
+   * by the sweep, unless another change came after it: make it idempotent by user and `atMs`.
+   */
   readonly onChange?: (change: PresenceChange) => void | Promise<void>
   /** Connections of an instance that died, each once; presence is updated after the promise. See `ConnectionStore`. */
   readonly onReaped?: (connections: readonly LocatedConnection[]) => void | Promise<void>
   readonly onEvent?: (event: SessionsEvent) => void
-  /** How often failed updates are repeated and others' users are settled, in ms. Default 2000. */
+  /** How often failed updates and changes are repeated and others' users are settled, in ms. Default 2000. */
   readonly sweepMs?: number
   /** Every user is written again within this, so that presence may have a TTL, in ms. Default 1 200 000. */
   readonly refreshMs?: number
@@ -52,7 +59,7 @@ export interface Sessions {
   readonly size: number
   /** Resolves when everything that was called has been tried. */
   flush(): Promise<void>
-  /** Stops sweeping. The stores stay open. Idempotent. */
+  /** Stops sweeping and cleaning up; what is under way is finished. The stores stay open. Idempotent. */
   stop(): Promise<void>
 }
 
@@ -77,8 +84,10 @@ interface LocalUser {
 }
 
 const maxRunning = 100
+/** Users of a dead instance at a time. */
+const maxLeaving = 8
 
-/** Takes over who is where; the stores are the caller's to close, after `stop()`. */
+/** Takes over who is where; the stores are the caller's to close, after `stop()`. Throws `invalid` for times that cannot work. */
 export function createSessions(options: SessionsOptions): Sessions {
   return new LocalSessions(options)
 }
@@ -92,21 +101,29 @@ class LocalSessions implements Sessions {
   readonly #sweeper: NodeJS.Timeout
   readonly #stopListening: () => void
   readonly #refreshMs: number
+  readonly #teller: ChangeTeller
+  readonly #reaping = new Set<Promise<void>>()
   readonly #waiting: (() => void)[] = []
+  #repeatAtMs = Infinity
   #running = 0
   #sweeping: Promise<void> | undefined
   #stopped = false
 
   constructor(options: SessionsOptions) {
     const { sweepMs = 2000, refreshMs = 1_200_000, connections } = options
-    if (!(sweepMs > 0 && refreshMs > 0))
-      throw new ConnectionsError('invalid', 'sweepMs and refreshMs must be more than 0')
+    checkNumbers({ refreshMs })
+    checkNumbers({ sweepMs }, { most: maxTimerMs })
     this.#options = options
     this.#refreshMs = refreshMs
+    this.#teller = new ChangeTeller({
+      presence: options.presence,
+      onChange: async (change) => this.#changed(change),
+      onError: (error) => options.onEvent?.({ type: 'error', operation: 'listener', error }),
+    })
     this.#sweeper = setInterval(() => void this.#sweep(), sweepMs).unref()
     this.#stopListening = connections.listen({
-      onReaped: async ({ connections: lost }) => this.#reaped(lost),
-      onRebuilt: () => this.#rebuilt(),
+      onReaped: async ({ connections: lost }) => this.#takeReaped(lost),
+      onRebuilt: () => this.#rebuilt(2 * sweepMs),
     })
   }
 
@@ -176,6 +193,8 @@ class LocalSessions implements Sessions {
     this.#settling.clear()
     await this.#sweeping
     await this.flush()
+    await Promise.all(this.#reaping)
+    this.#stopListening()
   }
 
   #track(operation: SessionsEvent['operation'], task: Promise<unknown>): void {
@@ -205,25 +224,27 @@ class LocalSessions implements Sessions {
       const update = { userId, connectionId, status, known, id: `${connectionId}:${turn}` }
       const result = await this.#limited(async () => this.#options.presence.update(update))
       if (next.turn === turn) next.told = status
-      user.known = result.status
       if (next.told === 'offline') user.connections.delete(connectionId)
       await this.#take(userId, result)
+      // What nobody was told is not known: should the store lose it, it is a change again.
+      if (!this.#teller.isUntold(userId)) user.known = result.status
     }
     user.refreshedAtMs = performance.now()
     if (user.connections.size === 0 && this.#users.get(user.userId) === user) this.#users.delete(user.userId)
   }
 
   async #take(userId: string, { change, settleAfterMs }: PresenceResult): Promise<void> {
-    if (change !== undefined)
-      try {
-        await this.#options.onChange?.(change)
-      } catch (error) {
-        this.#options.onEvent?.({ type: 'error', operation: 'listener', error })
-      }
+    if (change !== undefined) await this.#teller.tell(change)
     if (settleAfterMs === undefined || this.#stopped) return
     clearTimeout(this.#settling.get(userId))
     const timer = setTimeout(() => this.#track('settle', this.#settle(userId, false)), settleAfterMs + 1)
     this.#settling.set(userId, timer)
+  }
+
+  async #changed(change: PresenceChange): Promise<void> {
+    await this.#options.onChange?.(change)
+    const user = this.#users.get(change.userId)
+    if (user !== undefined) user.known = change.status
   }
 
   async #settle(userId: string, isOverdue: boolean): Promise<void> {
@@ -243,17 +264,41 @@ class LocalSessions implements Sessions {
     }
   }
 
+  /** `stop()` waits for it: the stores are closed then. What comes later is left for another instance. */
+  #takeReaped(lost: readonly LocatedConnection[]): Promise<void> {
+    if (this.#stopped) throw new ConnectionsError('closed', 'The sessions have stopped')
+    const reaped = this.#reaped(lost)
+    const done = reaped.catch(() => {}).finally(() => this.#reaping.delete(done))
+    this.#reaping.add(done)
+    return reaped
+  }
+
   async #reaped(lost: readonly LocatedConnection[]): Promise<void> {
     await this.#options.onReaped?.(lost)
-    for (const { userId, connectionId } of lost) {
-      const update = { userId, connectionId, status: 'offline', id: `reaped:${connectionId}` } as const
-      await this.#take(userId, await this.#options.presence.update(update))
+    const users = new Map<string, string[]>()
+    for (const { userId, connectionId } of lost)
+      users.set(userId, [...(users.get(userId) ?? []), connectionId])
+    // A user's one after another, so that changes come in order.
+    const waiting = users.entries()
+    const leave = async (): Promise<void> => {
+      for (const [userId, connectionIds] of waiting)
+        for (const connectionId of connectionIds) await this.#leave(userId, connectionId)
     }
+    await Promise.all(Array.from({ length: maxLeaving }, leave))
+  }
+
+  async #leave(userId: string, connectionId: string): Promise<void> {
+    // Its owner was only stopped, and is back: it writes the connection before it tells presence.
+    if ((await this.#options.connections.get(connectionId)) !== undefined) return
+    const update = { userId, connectionId, status: 'offline', id: `reaped:${connectionId}` } as const
+    await this.#take(userId, await this.#options.presence.update(update))
   }
 
   /** What the connection store had lost, presence may have lost too. */
-  #rebuilt(): void {
+  #rebuilt(againAfterMs: number): void {
     for (const user of this.#users.values()) this.#repeat(user)
+    // Whoever cleans up behind our last life may have looked for a connection just before it was back: have the last word.
+    this.#repeatAtMs = performance.now() + againAfterMs
   }
 
   #repeat(user: LocalUser): void {
@@ -274,10 +319,13 @@ class LocalSessions implements Sessions {
   }
 
   async #sweepOnce(): Promise<void> {
-    const staleAtMs = performance.now() - this.#refreshMs
+    const nowMs = performance.now()
+    const isRepeatDue = this.#repeatAtMs <= nowMs
+    if (isRepeatDue) this.#repeatAtMs = Infinity
     for (const user of this.#users.values())
-      if (user.refreshedAtMs < staleAtMs) this.#repeat(user)
+      if (isRepeatDue || user.refreshedAtMs < nowMs - this.#refreshMs) this.#repeat(user)
       else if (firstUntold(user) !== undefined) void this.#work(user)
+    await this.#teller.tellAgain()
     for (const userId of await this.#options.presence.overdue()) await this.#settle(userId, true)
   }
 }

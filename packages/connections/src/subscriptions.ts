@@ -1,3 +1,5 @@
+import { checkNumbers } from './check-numbers.ts'
+
 export interface SubscriptionsOptions {
   /** Channels of one connection. */
   readonly maxChannelsPerConnection: number
@@ -34,10 +36,12 @@ export interface Subscriptions {
 
 const none: readonly string[] = []
 
+/** Throws `invalid` for bounds that are no numbers of at least 0. */
 export function createSubscriptions({
   maxChannelsPerConnection,
   maxChannels = 1_000_000,
 }: SubscriptionsOptions): Subscriptions {
+  checkNumbers({ maxChannelsPerConnection, maxChannels }, { least: 0 })
   const byChannel = new Map<string, Set<string>>()
   const byConnection = new Map<string, Set<string>>()
 

@@ -13,6 +13,13 @@ const open = 1
 /** Unmasked and without a payload, as `ws` builds it too (RFC 6455 §5.5.2). */
 const pingFrame: Buffer = Buffer.from([0x89, 0])
 
+/**
+ * Pings, and pongs that nobody asked for, that a peer may send in `controlWindowMs`: a client pings every few seconds at most,
+ * each one costs as much as a message, and no limit of messages sees it. More end the socket.
+ */
+const maxControls = 100
+const controlWindowMs = 10_000
+
 export interface FromWebSocketOptions {
   /** Write past Node's stream where that is possible (plain TCP). Default true. */
   readonly direct?: boolean
@@ -35,6 +42,10 @@ export function fromWebSocket(socket: WebSocket, { direct = true }: FromWebSocke
 class WsSocket implements SocketLike {
   readonly #writer: DirectWriter | undefined
   #isEnding = false
+  /** Pongs that our pings asked for. */
+  #owed = 0
+  #controls = 0
+  #controlsSinceMs = Number.NEGATIVE_INFINITY
   /** The stream has bytes, and `onDrain` is owed. */
   #isBehind = false
   readonly #socket: WebSocket
@@ -48,7 +59,14 @@ class WsSocket implements SocketLike {
       ? createDirectWriter(raw, { onDrain: () => this.#drained(), onEnd: () => this.#end() })
       : undefined
     // Answered by `ws` itself, on the stream.
-    socket.on('ping', () => this.#detour())
+    socket.on('ping', () => {
+      this.#detour()
+      this.#countControl()
+    })
+    socket.on('pong', () => {
+      if (this.#owed > 0) this.#owed -= 1
+      else this.#countControl()
+    })
     // Called by `ws` too when the peer closes; nothing else tells, and asking `readyState` for each write costs more than it seems.
     const close = socket.close.bind(socket)
     socket.close = (code, reason) => {
@@ -85,6 +103,7 @@ class WsSocket implements SocketLike {
   }
 
   ping(): void {
+    this.#owed += 1
     const writer = this.#writer
     if (writer?.isFirst === true && !this.#isEnding) {
       writer.tryWrite(pingFrame)
@@ -114,6 +133,16 @@ class WsSocket implements SocketLike {
 
   get bufferedBytes(): number {
     return this.#raw.writableLength + (this.#writer?.pendingBytes ?? 0)
+  }
+
+  #countControl(): void {
+    const now = performance.now()
+    if (now - this.#controlsSinceMs >= controlWindowMs) {
+      this.#controls = 0
+      this.#controlsSinceMs = now
+    }
+    this.#controls += 1
+    if (this.#controls > maxControls) this.terminate()
   }
 
   #end(): void {

@@ -43,6 +43,13 @@ describe('createConnectionRegistry', () => {
     expect(registry.register(second)).toEqual({ ok: true })
   })
 
+  it.each([{ max: Number.NaN }, { maxPerUser: Number.NaN }, { maxPerAddress: -1 }])(
+    'refuses %o, which would be no cap at all or shut everybody out',
+    (options) => {
+      expect(() => createConnectionRegistry(options)).toThrow(expect.objectContaining({ code: 'invalid' }))
+    },
+  )
+
   it('refuses a connection without an identity, and a second one with the same id', () => {
     const registry = createConnectionRegistry()
     const nobody = createConnection({

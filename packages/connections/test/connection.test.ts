@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import {
   type Connection,
   type ConnectionClose,
@@ -43,6 +43,21 @@ it('counts the bytes of both ways, and says when a turn is written', async () =>
   expect([connection.receivedBytes, connection.sentBytes]).toEqual([4, 0])
   await endOfTurn()
   expect([connection.receivedBytes, connection.sentBytes]).toEqual([4, 40])
+})
+
+it.each([
+  { outbound: { softBytes: 0 } },
+  { outbound: { hardBytes: Number.NaN } },
+  { outbound: { hardBytes: 100 } },
+  { outbound: { softBytes: 2_000_000 } },
+  { outbound: { drainTimeoutMs: Infinity } },
+  { maxInbound: 0 },
+  { maxInboundBytes: Number.NaN },
+  { closeTimeoutMs: 2 ** 31 },
+])('refuses %o before it listens', (options) => {
+  const socket = new FakeSocket()
+  expect(() => open({ ...options, socket })).toThrow(expect.objectContaining({ code: 'invalid' }))
+  expect(() => socket.events).toThrow('Nobody listens')
 })
 
 describe('inbound', () => {
@@ -161,6 +176,30 @@ describe('outbound', () => {
     expect(events).toEqual([{ type: 'too_slow', bufferedBytes: 220 }])
     expect(socket.calls.at(-1)).toBe('close 4008 too_slow')
     expect(connection.bufferedBytes).toBe(100)
+  })
+
+  it('has a default for each bound that is not given', () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const fill = (connection: Connection): void => {
+      for (let at = 0; at < 6; at++) connection.send(wide(String(at)))
+    }
+    const [slow, flooded] = [open({ outbound: { softBytes: 100 } }), open({ outbound: { softBytes: 100 } })]
+    const late = open({ outbound: { hardBytes: 300_000 } })
+    for (const { socket } of [slow, flooded, late]) socket.isFast = false
+    fill(slow.connection)
+    fill(flooded.connection)
+    expect(flooded.connection.send(encodeFrame('x'.repeat(1_048_576)))).toBe('closed')
+    const sizes = [200_000, 62_000, 62_000]
+    expect(sizes.map((size) => late.connection.send(encodeFrame('x'.repeat(size))))).toEqual([
+      'sent',
+      'sent',
+      'closed',
+    ])
+    vi.advanceTimersByTime(9_999)
+    expect(slow.connection.state).toBe('open')
+    vi.advanceTimersByTime(1)
+    expect(slow.socket.calls.at(-1)).toBe('close 4008 too_slow')
   })
 
   it('closes with 4008 when the socket does not get empty in time', async () => {

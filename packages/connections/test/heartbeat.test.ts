@@ -105,6 +105,11 @@ describe('createHeartbeat', () => {
   })
 
   it('refuses times that make no sense', () => {
-    expect(() => createHeartbeat({ intervalMs: 1000, timeoutMs: 1000 })).toThrow(TypeError)
+    for (const options of [
+      { intervalMs: 1000, timeoutMs: 1000 },
+      { intervalMs: Number.NaN },
+      { intervalMs: Infinity, timeoutMs: 1000 },
+    ])
+      expect(() => createHeartbeat(options)).toThrow(TypeError)
   })
 })

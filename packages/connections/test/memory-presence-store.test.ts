@@ -17,3 +17,7 @@ it('forgets users who are offline', async () => {
   for (let at = 0; at < 100; at++) await store.settle(`u${at}`)
   expect(store.size).toBe(0)
 })
+
+it.each([Number.NaN, -1, Infinity])('refuses a grace of %d ms', (graceMs) => {
+  expect(() => new MemoryPresenceStore({ graceMs })).toThrow(expect.objectContaining({ code: 'invalid' }))
+})

@@ -1,4 +1,5 @@
-import { MemoryConnectionStore, MemoryPresenceStore } from '@gw/connections'
+import { createSessions, MemoryConnectionStore, MemoryPresenceStore } from '@gw/connections'
+import { expect, it } from 'vitest'
 import { testSessions } from './sessions.suite.ts'
 
 testSessions(() => ({
@@ -8,3 +9,13 @@ testSessions(() => ({
   }),
   [Symbol.asyncDispose]: async () => {},
 }))
+
+it.each([{ sweepMs: 0 }, { sweepMs: Infinity }, { refreshMs: Number.NaN }])(
+  'sessions refuse %o, which a timer would run all the time or never',
+  (times) => {
+    const connections = new MemoryConnectionStore({ instanceId: 'a' })
+    expect(() => createSessions({ connections, presence: new MemoryPresenceStore(), ...times })).toThrow(
+      expect.objectContaining({ code: 'invalid' }),
+    )
+  },
+)

@@ -225,5 +225,24 @@ it('leaves no key without an end, none at all after close, and refreshes no conn
 it('refuses settings that make no sense', async () => {
   await using place = openRedisPlace(inject('redisUrl'))
   expect(() => place.open('a}b')).toThrow(expect.objectContaining({ code: 'invalid' }))
-  expect(() => place.open('a', { leaseMs: 10 })).toThrow(expect.objectContaining({ code: 'invalid' }))
+  for (const options of [
+    { leaseMs: 10 },
+    { leaseMs: 10_000.05 },
+    { leaseMs: Infinity },
+    { timeoutMs: Infinity },
+    { maxPending: Number.NaN },
+  ])
+    expect(() => place.open('a', options)).toThrow(expect.objectContaining({ code: 'invalid' }))
+})
+
+it('tells who saves while it closes, also when Redis has lost the lease', async () => {
+  await using place = openRedisPlace(inject('redisUrl'))
+  const store = place.open('a')
+  await store.save(stored('1', 'u'))
+  for (const { key } of await keysOf(place)) if (key.endsWith('lease')) await place.client().del(key)
+  // Under way when the store closes, and not taken: there is no lease to write under.
+  const saving = store.save(stored('2', 'u'))
+  const closing = store.close()
+  await expect(saving).rejects.toMatchObject({ code: 'closed' })
+  await closing
 })

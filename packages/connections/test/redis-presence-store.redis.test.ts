@@ -51,8 +51,17 @@ it('says unavailable when Redis is not there', async () => {
   absent.disconnect()
 })
 
-it('refuses settings that make no sense', () => {
-  expect(() => new RedisPresenceStore({ redis, graceMs: 10, ttlMs: 5 })).toThrow(
+it.each([
+  { graceMs: 10, ttlMs: 5 },
+  { graceMs: Number.NaN },
+  { graceMs: 2 ** 31, ttlMs: 2 ** 32 },
+  // Redis refuses it after the user was written, who then stays without an end.
+  { ttlMs: 3_600_000.5 },
+  { ttlMs: Infinity },
+  { timeoutMs: Infinity },
+  { maxPending: Number.NaN },
+])('refuses the settings %o', (options) => {
+  expect(() => new RedisPresenceStore({ redis, ...options })).toThrow(
     expect.objectContaining({ code: 'invalid' }),
   )
 })

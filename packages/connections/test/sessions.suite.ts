@@ -20,14 +20,25 @@ export interface Opened {
   readonly next: (status: string) => Promise<PresenceChange>
 }
 
+export interface OpenSessionsOptions {
+  /** Default 50. */
+  readonly sweepMs?: number
+  /** Changes that can't be told now. */
+  readonly isRefused?: (change: PresenceChange) => boolean
+}
+
 /** Sessions of an instance, and the changes they tell. */
-export function openSessions(stores: ReturnType<SessionsPlace['open']>): Opened {
+export function openSessions(
+  stores: ReturnType<SessionsPlace['open']>,
+  { sweepMs = 50, isRefused = () => false }: OpenSessionsOptions = {},
+): Opened {
   const changes: PresenceChange[] = []
   const waiting: { status: string; resolve: (change: PresenceChange) => void }[] = []
   const sessions = createSessions({
     ...stores,
-    sweepMs: 50,
+    sweepMs,
     onChange(change) {
+      if (isRefused(change)) throw new Error('not now')
       changes.push(change)
       for (const { status, resolve } of waiting) if (status === change.status) resolve(change)
     },
@@ -64,6 +75,48 @@ export function testSessions(openPlace: () => SessionsPlace): void {
       expect(times).toEqual([...new Set(times)].sort((one, other) => one - other))
       expect(sessions.size).toBe(0)
       expect(await sessions.getSession('u')).toEqual({ userId: 'u', status: 'offline', connections: [] })
+      await sessions.stop()
+    })
+
+    it('tells again what could not be told', async () => {
+      await using place = openPlace()
+      const tried = new Set<number>()
+      const isRefused = ({ atMs }: PresenceChange): boolean => !tried.has(atMs) && tried.add(atMs).has(atMs)
+      const { sessions, changes, next } = openSessions(place.open('a'), { isRefused })
+      const online = next('online')
+      sessions.open(stored('1', 'u'))
+      await online
+      const offline = next('offline')
+      sessions.close('1')
+      await offline
+      expect(changes.map(({ status, atMs }) => [status, tried.has(atMs)])).toEqual([
+        ['online', true],
+        ['offline', true],
+      ])
+      await sessions.stop()
+    })
+
+    it('does not tell again what is over', async () => {
+      await using place = openPlace()
+      const refused: PresenceChange[] = []
+      const isRefused = (change: PresenceChange): boolean =>
+        change.status === 'online' && refused.push(change) > 0
+      const { sessions, changes, next } = openSessions(place.open('a'), { isRefused })
+      sessions.open(stored('1', 'u'))
+      sessions.setAway('1', false)
+      await sessions.flush()
+      const away = next('away')
+      sessions.setAway('1', true)
+      await away
+      const before = refused.length
+      const offline = next('offline')
+      sessions.close('1')
+      await offline
+      expect(refused).toHaveLength(before)
+      expect(changes.map(({ status, previous }) => [previous, status])).toEqual([
+        ['online', 'away'],
+        ['away', 'offline'],
+      ])
       await sessions.stop()
     })
 

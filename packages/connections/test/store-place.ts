@@ -23,6 +23,11 @@ export interface RedisPlace extends StorePlace {
   client(url?: string): Redis
 }
 
+/** Asks again until it is so; the test's own time limit ends it. */
+export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 10))
+}
+
 /** A place of its own on a Redis: a prefix nobody else uses. */
 export function openRedisPlace(url: string, redis?: ConnectionsRedis): RedisPlace {
   const prefix = `t-${randomUUID()}`

@@ -66,3 +66,11 @@ it('agrees with a list of pairs after any steps, and is empty when all have left
     }),
   )
 })
+
+it.each([
+  { maxChannelsPerConnection: Number.NaN },
+  { maxChannelsPerConnection: -1 },
+  { maxChannelsPerConnection: 1, maxChannels: Number.NaN },
+])('refuses the bounds %o', (options) => {
+  expect(() => createSubscriptions(options)).toThrow(expect.objectContaining({ code: 'invalid' }))
+})

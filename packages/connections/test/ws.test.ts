@@ -221,6 +221,26 @@ describe.each([
     expect(client.ws.readyState).toBe(1)
   })
 
+  it.each(['ping', 'pong'] as const)('a peer may send so many frames of %s, and no more', async (kind) => {
+    const peer = accepted()
+    await using client = await connectWs(url)
+    const { connection, socket, closed } = await peer
+    for (let at = 0; at < 100; at++) {
+      client.ws[kind]()
+      // `ws` answers so many pings at once, and no more.
+      if (kind === 'ping') await once(client.ws, 'pong')
+    }
+    client.ws.send('{"type":"still here"}')
+    await client.next('still here')
+    // What was asked for does not count.
+    connection.ping()
+    await once(socket, 'pong')
+    expect(connection.state).toBe('open')
+    client.ws[kind]()
+    expect(await client.closed).toMatchObject({ code: 1006 })
+    expect(await closed).toMatchObject({ code: 1006 })
+  })
+
   it('closes with code and reason, behind what was sent', async () => {
     const peer = accepted()
     await using client = await connectWs(url)

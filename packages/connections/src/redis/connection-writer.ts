@@ -98,8 +98,11 @@ export class ConnectionWriter {
   /** Leaves nothing behind. Rejects with `unavailable`: then the lease ends by itself. */
   async close(): Promise<void> {
     this.#closed = true
-    this.#fail(new ConnectionsError('closed', 'The connection store is closed'))
+    const closed = new ConnectionsError('closed', 'The connection store is closed')
+    this.#fail(closed)
     await this.#pumping
+    // A batch that was under way and was not taken waits again, and nobody will come for it.
+    this.#fail(closed)
     await this.#run(leaveScript, [])
   }
 

@@ -1,3 +1,4 @@
+import { checkNumbers, maxTimerMs } from '../check-numbers.ts'
 import type {
   ConnectionStore,
   ConnectionStoreListener,
@@ -9,6 +10,7 @@ import { OwnConnections } from '../own-connections.ts'
 import { type Change, ConnectionWriter, saved } from './connection-writer.ts'
 import { checkInstanceId, directoryOf, indexPrefix, instanceOf, keysOf } from './instance-keys.ts'
 import { Reaper } from './reaper.ts'
+import { presenceTtlMs } from './redis-presence-store.ts'
 import { type ConnectionsRedis, ScriptRunner } from './redis-script.ts'
 import { announceScript, findScript, forgetScript } from './store-scripts.ts'
 import { parseAllStored } from './stored-json.ts'
@@ -28,7 +30,7 @@ export interface RedisConnectionStoreOptions {
   readonly instanceId: string
   /** Default `gw:conn`. */
   readonly prefix?: string
-  /** An instance that dies is cleaned up behind within this, in ms. Default 10 000, at least 500. */
+  /** An instance that dies is cleaned up behind within this, in ms, while Redis answers. Default 10 000, at least 500. */
   readonly leaseMs?: number
   /** Deadline of each command, in ms. Default 1000. */
   readonly timeoutMs?: number
@@ -42,6 +44,7 @@ export interface RedisConnectionStoreOptions {
  * lease and are written by it alone: nothing is refreshed per connection, and no former owner can erase another's entry.
  *
  *   lease 10 s:  beat every 2 s (renew + announce) ── dead: lease gone after 6 s ── next beat of another reaps
+ *   Redis away:  nobody can beat ── back: nobody reaps for 6 s, in which the living beat again; the same after a start
  */
 export class RedisConnectionStore implements ConnectionStore {
   readonly instanceId: string
@@ -58,6 +61,8 @@ export class RedisConnectionStore implements ConnectionStore {
   #beating: Promise<void> | undefined
   #reaping: Promise<void> | undefined
   #isAvailable = true
+  #beatAtMs = -Infinity
+  #mayReapAtMs = 0
   #instanceCount = 1
   #closing: Promise<void> | undefined
 
@@ -65,12 +70,11 @@ export class RedisConnectionStore implements ConnectionStore {
     const { redis, instanceId, prefix = 'gw:conn', leaseMs = 10_000 } = options
     const { timeoutMs = 1000, maxPending = 1000 } = options
     checkInstanceId(instanceId)
-    if (!(leaseMs >= 500) || !(timeoutMs > 0))
-      throw new ConnectionsError('invalid', 'leaseMs must be at least 500 and timeoutMs more than 0')
+    checkNumbers({ leaseMs }, { least: 500, most: maxTimerMs, isWhole: true })
     this.instanceId = instanceId
     this.#prefix = prefix
     this.#leaseTtlMs = Math.ceil(leaseMs * 0.6)
-    this.#dataTtlMs = Math.max(60_000, leaseMs * 10)
+    this.#dataTtlMs = presenceTtlMs + leaseMs * 10
     this.#onEvent = options.onEvent ?? (() => {})
     this.#runner = new ScriptRunner({ redis, timeoutMs, maxPending })
     this.#writer = new ConnectionWriter({
@@ -196,8 +200,8 @@ export class RedisConnectionStore implements ConnectionStore {
       const lives = await this.#lives(this.#writer.life)
       await this.#writer.renew()
       this.#instanceCount = Math.max(1, this.#alive(lives).length)
-      if (!this.#isAvailable) this.#onEvent({ type: 'available' })
-      this.#isAvailable = true
+      this.#hasBeaten()
+      if (performance.now() < this.#mayReapAtMs) return
       // Beside the beat: listeners take their time, and the lease must be kept meanwhile.
       this.#reaping ??= this.#reapAll(lives.filter(({ ageMs }) => ageMs > this.#leaseTtlMs)).finally(() => {
         this.#reaping = undefined
@@ -205,6 +209,16 @@ export class RedisConnectionStore implements ConnectionStore {
     } catch (error) {
       this.#failed(error)
     }
+  }
+
+  #hasBeaten(): void {
+    const nowMs = performance.now()
+    // What kept us from beating may have kept all others from it: they get a lease's time before they count as dead.
+    if (!this.#isAvailable || nowMs - this.#beatAtMs > (this.#leaseTtlMs * 2) / 3)
+      this.#mayReapAtMs = nowMs + this.#leaseTtlMs
+    this.#beatAtMs = nowMs
+    if (!this.#isAvailable) this.#onEvent({ type: 'available' })
+    this.#isAvailable = true
   }
 
   async #reapAll(dead: readonly { life: string }[]): Promise<void> {
@@ -262,6 +276,8 @@ export class RedisConnectionStore implements ConnectionStore {
   }
 
   async #reaped(connections: readonly LocatedConnection[], instanceId: string): Promise<void> {
+    // Whoever listened may be gone already: another instance gets them.
+    this.#check()
     for (const listener of this.#listeners) await listener.onReaped?.({ instanceId, connections })
     this.#onEvent({ type: 'reaped', instanceId, connections: connections.length })
   }

@@ -1,3 +1,4 @@
+import { checkNumbers, maxTimerMs } from '../check-numbers.ts'
 import { ConnectionsError } from '../connections-error.ts'
 import type {
   PresenceResult,
@@ -14,13 +15,19 @@ export interface RedisPresenceStoreOptions extends PresenceStoreOptions {
   readonly redis: ConnectionsRedis
   /** Default `gw:presence`. */
   readonly prefix?: string
-  /** How long a user is remembered without an update, in ms: more than the sessions' `refreshMs`. Default 3 600 000. */
+  /**
+   * How long a user is remembered without an update, in ms: more than the sessions' `refreshMs`. Default 3 600 000. With more,
+   * users whose instances all died stay online if none comes back within an hour: the connection store has forgotten them.
+   */
   readonly ttlMs?: number
   /** Deadline of each command, in ms. Default 1000. */
   readonly timeoutMs?: number
   /** Commands without an answer; more are refused as `unavailable`. Default 1000. */
   readonly maxPending?: number
 }
+
+/** Default of `ttlMs`. The connection store keeps what an instance left longer than this: else nobody ends its users. */
+export const presenceTtlMs = 3_600_000
 
 const letters = { online: 'o', away: 'a', offline: '' } as const
 
@@ -32,10 +39,11 @@ export class RedisPresenceStore implements PresenceStore {
   readonly #ttlMs: number
 
   constructor(options: RedisPresenceStoreOptions) {
-    const { redis, prefix = 'gw:presence', graceMs = 10_000, ttlMs = 3_600_000 } = options
+    const { redis, prefix = 'gw:presence', graceMs = 10_000, ttlMs = presenceTtlMs } = options
     const { timeoutMs = 1000, maxPending = 1000 } = options
-    if (!(graceMs >= 0 && ttlMs > graceMs))
-      throw new ConnectionsError('invalid', 'ttlMs must be more than graceMs, and that at least 0')
+    checkNumbers({ graceMs }, { least: 0, most: maxTimerMs - 1 })
+    checkNumbers({ ttlMs }, { isWhole: true })
+    if (ttlMs <= graceMs) throw new ConnectionsError('invalid', 'ttlMs must be more than graceMs')
     this.#prefix = prefix
     this.#graceMs = graceMs
     this.#ttlMs = ttlMs

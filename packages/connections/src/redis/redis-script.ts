@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { checkNumbers, maxTimerMs } from '../check-numbers.ts'
 import { ConnectionsError } from '../connections-error.ts'
 
 /** The part of an ioredis `Redis` (also of a Sentinel) or `Cluster` that is used. Turn its offline queue off. */
@@ -32,12 +33,15 @@ export interface ScriptRunnerOptions {
   readonly maxPending: number
 }
 
-/** Sends scripts with a deadline and a bound; every failure of the backend is a `ConnectionsError` `unavailable`. */
+/** Sends scripts with a deadline and a bound; every failure of the backend is a `ConnectionsError` `unavailable`. Throws `invalid` for bounds that cannot work. */
 export class ScriptRunner {
   readonly #options: ScriptRunnerOptions
   #pending = 0
 
   constructor(options: ScriptRunnerOptions) {
+    const { timeoutMs, maxPending } = options
+    checkNumbers({ timeoutMs }, { most: maxTimerMs })
+    checkNumbers({ maxPending })
     this.#options = options
   }
 
