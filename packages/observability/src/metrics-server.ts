@@ -11,7 +11,7 @@ export interface MetricsServerOptions {
   readonly host?: string
   /** 0 takes a free one. */
   readonly port: number
-  /** Asked at each scrape and shown as `ready`. False when it throws or misses the deadline. */
+  /** Asked at each scrape and shown as `ready`. False when it throws or takes longer than half of `deadlineMs`. */
   readonly health?: () => boolean | Promise<boolean>
   /** For one scrape as a whole; then 503. Default 5000. */
   readonly deadlineMs?: number
@@ -39,11 +39,14 @@ export function createMetricsServer(options: MetricsServerOptions): MetricsServe
   // Scrapes that overlap share one rendering: many scrapers cost as much as one.
   const running = new Map<'text' | 'openMetrics', Promise<string>>()
   const render = async (format: 'text' | 'openMetrics'): Promise<string> => {
-    if (health) metrics.ready?.set((await isHealthy(health)) ? 1 : 0)
+    // The other half of the time is for the rendering: a scrape that says 0 is worth more than none.
+    if (health) metrics.ready?.set((await isHealthy(health, deadlineMs / 2)) ? 1 : 0)
     return (metrics[format] ?? metrics.text)()
   }
   const scrape = (format: 'text' | 'openMetrics'): Promise<string> => {
-    const shared = running.get(format) ?? render(format).finally(() => running.delete(format))
+    // The deadline is of what is shared: a rendering that hangs must not hold the scrapes behind it.
+    const shared =
+      running.get(format) ?? withDeadline(render(format), deadlineMs).finally(() => running.delete(format))
     running.set(format, shared)
     return shared
   }
@@ -59,7 +62,7 @@ export function createMetricsServer(options: MetricsServerOptions): MetricsServe
       const openMetrics =
         metrics.openMetrics !== undefined &&
         (request.headers.accept?.includes('application/openmetrics-text') ?? false)
-      const text = await withDeadline(scrape(openMetrics ? 'openMetrics' : 'text'), deadlineMs)
+      const text = await scrape(openMetrics ? 'openMetrics' : 'text')
       response.setHeader('Content-Type', openMetrics ? openMetricsType : textType)
       response.setHeader('Vary', 'Accept')
       response.writeHead(200).end(request.method === 'HEAD' ? undefined : text)
@@ -98,9 +101,9 @@ export function createMetricsServer(options: MetricsServerOptions): MetricsServe
   }
 }
 
-async function isHealthy(health: () => boolean | Promise<boolean>): Promise<boolean> {
+async function isHealthy(health: () => boolean | Promise<boolean>, deadlineMs: number): Promise<boolean> {
   try {
-    return await health()
+    return await withDeadline(Promise.resolve(health()), deadlineMs)
   } catch {
     return false
   }

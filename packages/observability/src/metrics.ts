@@ -1,4 +1,6 @@
 /** The gateway's series, on prom-client. All names, labels and buckets are here; the README's table is checked against it. */
+import { totalmem } from 'node:os'
+import { getHeapStatistics } from 'node:v8'
 import {
   AggregatorRegistry,
   collectDefaultMetrics,
@@ -18,7 +20,7 @@ export { createMetricsServer, type MetricsServer, type MetricsServerOptions } fr
 export interface MetricsOptions {
   /** Starts each name. Default `gateway_`. */
   readonly prefix?: string
-  /** Also the `process_*` and `nodejs_*` series. Default true. */
+  /** Also the `process_*` and `nodejs_*` series, `memory_limit_bytes` and `heap_used_ratio`. Default true. */
   readonly defaultMetrics?: boolean
   /** Read at each scrape for `log_lines_dropped_total`: `logger.dropped`. */
   readonly logLinesDropped?: () => number
@@ -80,6 +82,7 @@ export interface Metrics {
   readonly sessionEventsSent: CounterOf
   readonly sessionEventsDropped: CounterOf<'reason'>
   readonly reapedConnections: CounterOf
+  readonly ingestMalformed: CounterOf<'reason'>
   readonly logLinesDropped: CounterOf
   readonly spansDropped: CounterOf<'reason'>
   readonly ready: GaugeOf
@@ -104,6 +107,29 @@ const misnamedDefaults = [
   'nodejs_active_resources_total',
 ]
 
+// Of several processes one may be ill: a mean would hide it. prom-client takes the mean of the lag, and leaves the start out.
+const worstOfDefaults = [
+  'nodejs_eventloop_lag_seconds',
+  'nodejs_eventloop_lag_mean_seconds',
+  'nodejs_eventloop_lag_stddev_seconds',
+  'nodejs_eventloop_lag_p50_seconds',
+  'nodejs_eventloop_lag_p90_seconds',
+  'nodejs_eventloop_lag_p99_seconds',
+  'process_start_time_seconds',
+]
+
+/** What the kernel lets this process have, with all others of its container. */
+function memoryLimitBytes(): number {
+  // 0 where it cannot be known, more than there is where nothing is set.
+  const limit = process.constrainedMemory()
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
+}
+
+function heapUsedRatio(): number {
+  const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics()
+  return used / limit
+}
+
 /** A new registry with all series in it; nothing is shared with prom-client's global one. Throws `invalid_option`. */
 export function createMetrics(options: MetricsOptions = {}): Metrics {
   const { prefix = 'gateway_', defaultMetrics = true, logLinesDropped } = options
@@ -112,6 +138,8 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   if (defaultMetrics) {
     collectDefaultMetrics({ register: registry })
     for (const name of misnamedDefaults) registry.removeSingleMetric(name)
+    for (const name of worstOfDefaults)
+      Object.assign(registry.getSingleMetric(name) ?? {}, { aggregator: 'max' })
   }
   const series = <T extends string>(name: string, help: string, labelNames: readonly T[] = []) => ({
     name: prefix + name,
@@ -139,6 +167,17 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     spec: ReturnType<typeof series<T>>,
     buckets: number[],
   ): HistogramOf<T> => new QuickHistogram({ ...spec, buckets })
+
+  // Read at each scrape: nobody else sets it.
+  const looked = (spec: ReturnType<typeof series>, aggregator: 'sum' | 'max', look: () => number): void => {
+    void new Gauge({
+      ...spec,
+      aggregator,
+      collect() {
+        this.set(look())
+      },
+    })
+  }
 
   const metrics: Metrics = {
     registry,
@@ -243,6 +282,9 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     sessionEventsSent: counter('session_events_sent_total', 'Session events taken by the event service.'),
     sessionEventsDropped: counter('session_events_dropped_total', 'Session events lost.', ['reason']),
     reapedConnections: counter('reaped_connections_total', 'Connections of dead instances cleaned up here.'),
+    ingestMalformed: counter('ingest_malformed_total', 'Updates of backends that could not be read.', [
+      'reason',
+    ]),
     logLinesDropped: new Counter({
       ...series('log_lines_dropped_total', 'Log lines lost because the sink was not read.'),
       ...(logLinesDropped && {
@@ -257,6 +299,12 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     text: () => registry.metrics(),
     openMetrics: () => openMetricsText(registry),
     snapshot: () => registry.getMetricsAsJSON(),
+  }
+  looked(series('workers', 'Processes that are counted in here.'), 'sum', () => 1)
+  if (defaultMetrics) {
+    const limit = 'Memory that all of them may use: of the container, else of the host.'
+    looked(series('memory_limit_bytes', limit), 'max', memoryLimitBytes)
+    looked(series('heap_used_ratio', "Share of V8's heap limit that is used, 0 to 1."), 'max', heapUsedRatio)
   }
   for (const clientType of ['web', 'mobile']) metrics.wsActiveConnections.set({ client_type: clientType }, 0)
   return metrics
@@ -279,8 +327,8 @@ export async function mergeSnapshots(snapshots: readonly MetricsSnapshot[]): Pro
 }
 
 /**
- * One exposition for several worker processes: counters, histograms and most gauges are summed; `redis_up`,
- * `pubsub_up` and `ready` are the minimum, `breaker_state`, `pubsub_probe_age_seconds` and `instances` the maximum.
+ * One exposition for several worker processes: counters, histograms and most gauges are summed; of what a sum would say
+ * nothing about it has the worst process's value, or the first one's. The README lists them.
  */
 export function aggregateMetrics(snapshots: readonly MetricsSnapshot[]): Promise<string> {
   return AggregatorRegistry.aggregate([...snapshots]).metrics()

@@ -50,9 +50,22 @@ describe('the metrics server', () => {
     expect([await ready(), await ready(), await ready()]).toEqual([1, 0, 0])
   })
 
-  it('gives up a scrape at its deadline', async () => {
-    await using running = await run({ health: () => new Promise(() => {}), deadlineMs: 20 })
+  it('shows 0 while health hangs, and 1 as soon as it is well again', async () => {
+    const answers = [() => new Promise<boolean>(() => {}), () => true]
+    await using running = await run({ health: () => answers.shift()?.() ?? false, deadlineMs: 400 })
+    const ready = async (): Promise<number | undefined> =>
+      parseExposition(await (await fetch(`${running.url}/metrics`)).text()).get('gateway_ready')?.samples[0]
+        ?.value
+    expect([await ready(), await ready()]).toEqual([0, 1])
+  })
+
+  it('gives up a scrape at its deadline, and begins anew with the next one', async () => {
+    const texts = [() => new Promise<string>(() => {}), async () => 'well\n']
+    const metrics = { text: () => texts.shift()?.() ?? Promise.reject(new Error('asked too often')) }
+    await using running = await run({ metrics, deadlineMs: 50 })
     expect((await fetch(`${running.url}/metrics`)).status).toBe(503)
+    const next = await fetch(`${running.url}/metrics`)
+    expect([next.status, await next.text()]).toEqual([200, 'well\n'])
   })
 
   it('renders once for scrapes that overlap', async () => {

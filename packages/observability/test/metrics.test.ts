@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { aggregateMetrics, boundedLabel, createMetrics, mergeSnapshots } from '../src/metrics.ts'
 import { type Family, lintFamily, parseExposition } from '@gw/testing'
@@ -129,6 +130,39 @@ it('adds up several workers, and takes the worst of them where a sum means nothi
   expect(value('gateway_ready')).toBe(0)
   expect(value('gateway_breaker_state')).toBe(2)
   expect(value('gateway_pubsub_probe_age_seconds')).toBe(1.5)
+})
+
+it('shows a blocked worker as blocked, and the youngest start, however many are well', async () => {
+  const snapshots = await Promise.all(
+    [0.9, 0.01, 0.01, 0.01].map(async (lag) => {
+      const snapshot = await createMetrics().snapshot()
+      return snapshot.map((metric) =>
+        metric.name.startsWith('nodejs_eventloop_lag_') || metric.name === 'process_start_time_seconds'
+          ? { ...metric, values: [{ value: lag, labels: {} }] }
+          : metric,
+      )
+    }),
+  )
+  const families = parseExposition(await aggregateMetrics(JSON.parse(JSON.stringify(snapshots))))
+  const value = (name: string): number | undefined => families.get(name)?.samples[0]?.value
+  for (const which of ['', 'mean_', 'stddev_', 'p50_', 'p90_', 'p99_', 'max_'])
+    expect([which, value(`nodejs_eventloop_lag_${which}seconds`)]).toEqual([which, 0.9])
+  expect(value('nodejs_eventloop_lag_min_seconds')).toBe(0.01)
+  expect(value('process_start_time_seconds')).toBe(0.9)
+})
+
+it('says what several workers share once, and how many they are', async () => {
+  const snapshots = await Promise.all([1, 2, 3].map(() => createMetrics().snapshot()))
+  const families = parseExposition(await aggregateMetrics(snapshots))
+  const value = (name: string): number => families.get(name)?.samples[0]?.value ?? Number.NaN
+  expect(value('gateway_workers')).toBe(3)
+  const limit = value('gateway_memory_limit_bytes')
+  expect(limit).toBeGreaterThan(value('process_resident_memory_bytes') / 3)
+  expect(limit).toBeLessThanOrEqual(totalmem())
+  const constrained = process.constrainedMemory()
+  if (constrained > 0 && constrained < totalmem()) expect(limit).toBe(constrained)
+  expect(value('gateway_heap_used_ratio')).toBeGreaterThan(0)
+  expect(value('gateway_heap_used_ratio')).toBeLessThan(1)
 })
 
 it('keeps the sums of a worker that is gone: merged snapshots count as one', async () => {
