@@ -89,7 +89,7 @@ export interface DeleteChatMessage extends AboutTable {
   readonly messageId: string
 }
 
-/** I am writing in a table's chat (feature `typing`); not stored, never answered but for a refusal. */
+/** I am writing in a table's chat (feature `typing`); not stored. Answered with `Ack`. */
 export interface SetTyping extends AboutTable {
   readonly type: 'SetTyping'
 }
