@@ -123,6 +123,26 @@ test.each(stacks)(
   },
 )
 
+test.each(stacks)(
+  'compose: $files: what the demo publishes reaches the gateways, also after a failover',
+  ({ files }) => {
+    const { services } = merged(files)
+    const demo = services['demo']?.environment ?? {}
+    const gateways = Object.entries(services).filter(([, { build }]) => build?.target === 'gateway')
+    expect(gateways.length).toBeGreaterThan(0)
+    for (const [, { environment = {} }] of gateways)
+      // It knows one Redis by its address, and no Sentinel or Cluster.
+      if (environment['REDIS_MODE'] === undefined) expect(demo['REDIS_URL']).toBe(environment['REDIS_URL'])
+      else {
+        expect(demo['REDIS_URL']).toBe('')
+        expect(environment['INTERNAL_HOST']).toBe('0.0.0.0')
+        expect(gateways.map(([name]) => `${name}:${environment['INTERNAL_PORT'] ?? 4001}`)).toContain(
+          demo['GATEWAY_PUBLISH_URL'],
+        )
+      }
+  },
+)
+
 const run = promisify(execFile)
 const hasCompose = await run('docker', ['compose', 'version']).then(
   () => true,
@@ -211,7 +231,7 @@ const deployment = z.strictObject({
     }),
     minReadySeconds: z.int(),
     template: z.strictObject({
-      metadata: z.strictObject({ labels, annotations: labels }),
+      metadata: z.strictObject({ labels }),
       spec: z.looseObject({
         serviceAccountName: z.string(),
         terminationGracePeriodSeconds: z.int(),
@@ -339,9 +359,69 @@ test('Kubernetes: probes ask for paths that exist, variables are settings, ports
   expect([portOf('http'), portOf('publish'), portOf('metrics')]).toEqual(
     [data['PORT'], data['INTERNAL_PORT'], data['METRICS_PORT']].map(Number),
   )
-  expect(only('Deployment').spec.template.metadata.annotations['prometheus.io/port']).toBe(
-    data['METRICS_PORT'],
+})
+
+const relabelling = z.strictObject({
+  source_labels: z.tuple([z.string().startsWith('__meta_kubernetes_')]).rest(z.string()),
+  regex: z.string().optional(),
+  action: z.enum(['keep', 'drop']).optional(),
+  target_label: z.string().optional(),
+})
+
+test('Kubernetes: Prometheus finds the pods, once each, by the job and the labels that others ask for', () => {
+  const { scrape_configs: jobs } = z
+    .strictObject({
+      scrape_configs: z.tuple([
+        z.strictObject({
+          job_name: z.string(),
+          kubernetes_sd_configs: z.tuple([
+            z.strictObject({
+              role: z.literal('pod'),
+              namespaces: z.strictObject({ names: z.array(z.string()).min(1) }),
+            }),
+          ]),
+          relabel_configs: z.array(relabelling),
+        }),
+      ]),
+    })
+    .parse(parse(read('kubernetes/prometheus.yaml')))
+  const [job] = jobs
+  const asked = ['prometheus/gateway.rules.yml', 'kubernetes/prometheus-adapter.yaml']
+    .flatMap((file) => [...read(file).matchAll(/\bjob="([^"]*)"/g)])
+    .map(([, name]) => name)
+  expect(new Set(asked)).toEqual(new Set([job.job_name]))
+
+  const { metadata: pod, spec } = only('Deployment').spec.template
+  const [gateway] = spec.containers
+  const metas = gateway.ports.map(({ name }) => ({
+    ...Object.fromEntries(
+      Object.entries(pod.labels).map(([label, value]) => [
+        `__meta_kubernetes_pod_label_${label.replaceAll(/\W/g, '_')}`,
+        value,
+      ]),
+    ),
+    __meta_kubernetes_pod_container_port_name: name,
+    __meta_kubernetes_pod_phase: 'Running',
+    __meta_kubernetes_namespace: 'default',
+    __meta_kubernetes_pod_name: 'gateway-1',
+  }))
+  const scraped = metas.filter((meta: Readonly<Record<string, string>>) =>
+    job.relabel_configs.every(({ source_labels: from, regex = '(?:.*)', action }) => {
+      const text = from.map((label) => meta[label] ?? '').join(';')
+      return action === undefined || new RegExp(`^(?:${regex})$`).test(text) === (action === 'keep')
+    }),
   )
+  expect(scraped).toMatchObject([{ __meta_kubernetes_pod_container_port_name: 'metrics' }])
+  expect(Object.keys(pod)).toEqual(['labels'])
+
+  const set = job.relabel_configs.flatMap(({ target_label: label = '', source_labels: [from] }) =>
+    label === '' ? [] : [[label, from]],
+  )
+  expect(Object.fromEntries(set)).toEqual({
+    namespace: '__meta_kubernetes_namespace',
+    pod: '__meta_kubernetes_pod_name',
+    instance: '__meta_kubernetes_pod_name',
+  })
 })
 
 test('Kubernetes: a pod has the time for its preStop and its whole drain', () => {

@@ -15,10 +15,13 @@ let following
 
 const path = (text) => encodeURIComponent(text)
 
-/** Says what went wrong; a token that is no longer good leads back to the login. */
+const isDenied = (error) => error instanceof ApiError && error.code === 'auth_denied'
+const saying = (error) => (error instanceof ApiError ? `${error.message} (${error.code})` : String(error))
+
+/** Says what went wrong; only a token that is not good leads back to the login. */
 function complain(error) {
-  if (error instanceof ApiError && error.code === 'auth_denied') lock('This token is not accepted.')
-  else toast(error instanceof ApiError ? `${error.message} (${error.code})` : String(error))
+  if (isDenied(error)) lock(error.message)
+  else toast(saying(error))
 }
 
 const attempt = (work) => {
@@ -119,13 +122,18 @@ function field(label, name, { [name]: value = '', placeholder = '' }) {
   )
 }
 
-function instanceField(selected) {
-  const ids = fleet.instances.map(({ instanceId }) => instanceId)
-  const options = ids.map((id) => h('option', { value: id, selected: id === selected }, id))
-  return h('label', {}, 'Instance', h('select', { name: 'instance' }, ...options))
+const instanceIds = () => [...fleet.instances.map(({ instanceId }) => instanceId), ...fleet.silent]
+
+/** An instance that is gone, as after a restart, has nothing to show: the first one, from its beginning. */
+function ofInstance(values) {
+  const ids = instanceIds()
+  return ids.includes(values.instance) ? values : { ...values, instance: ids[0], after: undefined }
 }
 
-const firstInstance = () => fleet.instances[0]?.instanceId
+function instanceField(selected) {
+  const options = instanceIds().map((id) => h('option', { value: id, selected: id === selected }, id))
+  return h('label', {}, 'Instance', h('select', { name: 'instance' }, ...options))
+}
 
 /** The button that shows what follows a page. */
 const more = (section, values, next) =>
@@ -136,15 +144,19 @@ const more = (section, values, next) =>
     h('button', { onclick: () => go(section, { ...values, after: next }) }, 'Next page'),
   )
 
-async function connections(values) {
-  const instance = values.instance ?? firstInstance()
-  const page = await get(`/connections${query({ ...values, instance })}`)
+const connectionsForm = (given) => {
+  const values = ofInstance(given)
+  return filters('connections', [
+    instanceField(values.instance),
+    field('User', 'user', values),
+    field('Channel', 'channel', { ...values, placeholder: 'table:…' }),
+  ])
+}
+
+async function connections(given) {
+  const values = ofInstance(given)
+  const page = await get(`/connections${query(values)}`)
   return [
-    filters('connections', [
-      instanceField(instance),
-      field('User', 'user', values),
-      field('Channel', 'channel', { ...values, placeholder: 'table:…' }),
-    ]),
     h(
       'section',
       { className: 'card' },
@@ -166,7 +178,7 @@ async function connections(values) {
         page.connections,
         'No connection here.',
       ),
-      more('connections', { ...values, instance }, page.next),
+      more('connections', values, page.next),
     ),
   ]
 }
@@ -200,14 +212,18 @@ async function channelDetail(channel) {
   )
 }
 
-async function channels({ channel, ...values }) {
-  const instance = values.instance ?? firstInstance()
-  const page = await get(`/channels${query({ ...values, instance })}`)
+const channelsForm = (given) => {
+  const values = ofInstance(given)
+  return filters('channels', [
+    instanceField(values.instance),
+    field('Name begins with', 'prefix', { ...values, placeholder: 'table:' }),
+  ])
+}
+
+async function channels({ channel, ...given }) {
+  const values = ofInstance(given)
+  const page = await get(`/channels${query(values)}`)
   return [
-    filters('channels', [
-      instanceField(instance),
-      field('Name begins with', 'prefix', { ...values, placeholder: 'table:' }),
-    ]),
     ...(channel ? [await channelDetail(channel)] : []),
     h(
       'section',
@@ -221,19 +237,18 @@ async function channels({ channel, ...values }) {
         page.channels,
         'No channel has subscribers here.',
       ),
-      more('channels', { ...values, instance }, page.next),
+      more('channels', values, page.next),
     ),
   ]
 }
 
+const usersForm = (values) => filters('users', [field('User id', 'user', values)])
+
 async function users({ user }) {
-  const form = filters('users', [field('User id', 'user', { user })])
-  if (!user)
-    return [form, h('p', { className: 'empty' }, 'Type a user id to see their session on all instances.')]
+  if (!user) return [h('p', { className: 'empty' }, 'Type a user id to see their session on all instances.')]
   const session = await get(`/users/${path(user)}`)
   const level = { online: 'ok', away: 'warn', offline: '' }[session.status]
   return [
-    form,
     h(
       'section',
       { className: 'card instance', 'aria-label': user },
@@ -295,15 +310,16 @@ function tailLine(name, data) {
   )
 }
 
-async function tail(values) {
-  const form = filters('tail', [
+const tailForm = (values) =>
+  filters('tail', [
     field('Channel', 'channel', { ...values, placeholder: 'table:…' }),
     field('or user', 'user', values),
   ])
+
+async function tail(values) {
   const asked = values.channel ? { channel: values.channel } : values.user ? { user: values.user } : undefined
   if (!asked)
     return [
-      form,
       h(
         'p',
         { className: 'empty' },
@@ -319,7 +335,6 @@ async function tail(values) {
     },
   )
   return [
-    form,
     h(
       'section',
       { className: 'card instance' },
@@ -334,16 +349,28 @@ async function tail(values) {
   ]
 }
 
+const glance = () =>
+  overview(fleet, history, {
+    setDrained: (id, on) => attempt(() => setDrained(id, on)),
+    setLevel: (id, level) => attempt(() => setLevel(id, level)),
+  })
+
 const sections = {
-  overview: () =>
-    overview(fleet, history, {
-      setDrained: (id, on) => attempt(() => setDrained(id, on)),
-      setLevel: (id, level) => attempt(() => setLevel(id, level)),
-    }),
-  connections,
-  channels,
-  users,
-  tail,
+  overview: { content: glance },
+  connections: { form: connectionsForm, content: connections },
+  channels: { form: channelsForm, content: channels },
+  users: { form: usersForm, content: users },
+  tail: { form: tailForm, content: tail },
+}
+
+/** A section's parts. What kept its content away is said in its place, below a form that can ask for something else. */
+async function partsOf({ name, values }) {
+  const { form, content } = sections[name]
+  const parts = await Promise.resolve(content(values)).catch((error) => {
+    if (isDenied(error)) throw error
+    return [h('p', { className: 'empty warn', role: 'alert' }, saying(error))]
+  })
+  return form ? [form(values), ...parts] : parts
 }
 
 function where() {
@@ -357,13 +384,13 @@ function where() {
 let shownHash
 async function showSection() {
   following?.abort()
-  const { name, values } = where()
+  const section = where()
   const asked = location.hash
   for (const link of document.querySelectorAll('nav a'))
-    if (link.hash === `#${name}`) link.setAttribute('aria-current', 'page')
+    if (link.hash === `#${section.name}`) link.setAttribute('aria-current', 'page')
     else link.removeAttribute('aria-current')
-  const parts = await sections[name](values)
-  if (location.hash !== asked) return
+  const parts = await partsOf(section)
+  if (location.hash !== asked || !hasToken()) return
   const hadFocus = main.contains(document.activeElement)
   main.replaceChildren(...parts)
   if (hadFocus || (shownHash !== undefined && shownHash !== asked)) main.focus({ preventScroll: true })
@@ -392,10 +419,10 @@ function inUse(section) {
 }
 
 /** Asks before it looks whether the operator is at it: they may have come while the answer was under way. */
-async function redrawUser(values) {
+async function redrawUser(section) {
   const asked = location.hash
   if (asked !== shownHash || inUse('users')) return
-  const parts = await sections.users(values)
+  const parts = await partsOf(section)
   if (asked === location.hash && !inUse('users')) main.replaceChildren(...parts)
 }
 
@@ -403,22 +430,26 @@ async function refresh() {
   fleet = await get('/instances')
   history.take(fleet)
   showState()
-  const { name, values } = where()
-  if (name === 'users' && values.user) attempt(() => redrawUser(values))
+  const section = where()
+  const { name, values } = section
+  if (name === 'users' && values.user) attempt(() => redrawUser(section))
   if (name !== 'overview' || inUse(name)) return
   const focused = document.activeElement?.dataset?.drain
-  main.replaceChildren(...sections.overview())
+  main.replaceChildren(...glance())
   if (focused !== undefined) main.querySelector(`[data-drain="${CSS.escape(focused)}"]`)?.focus()
+}
+
+/** The last fleet stays on the page. */
+function missAnswer(error) {
+  if (isDenied(error)) return lock(error.message)
+  $('#state').className = 'pill bad'
+  $('#state').textContent = 'no answer'
 }
 
 function again() {
   timer = setTimeout(() => {
     refresh()
-      .catch((error) => {
-        $('#state').className = 'pill bad'
-        $('#state').textContent = 'no answer'
-        if (error instanceof ApiError && error.code === 'auth_denied') complain(error)
-      })
+      .catch(missAnswer)
       .finally(() => {
         if (hasToken()) again()
       })
@@ -439,23 +470,25 @@ function lock(why = '') {
   $('#login [name=token]').focus()
 }
 
+/** Whatever is away, the token is good until it is refused: the page opens, says what is missing, and asks again. */
 async function unlock() {
-  await refresh()
+  await refresh().catch(missAnswer)
+  if (!hasToken()) return
   $('#login').hidden = true
   $('#app').hidden = false
-  await showSection()
   clearTimeout(timer)
   again()
+  await showSection()
 }
 
 $('#login form').addEventListener('submit', (event) => {
   event.preventDefault()
   const { token, operator } = Object.fromEntries(new FormData(event.target))
   remember(token.trim(), operator.trim())
-  unlock().catch((error) => lock(error instanceof ApiError ? error.message : 'The gateway does not answer'))
+  attempt(unlock)
 })
 $('#leave').addEventListener('click', () => lock())
 window.addEventListener('hashchange', () => attempt(showSection))
 
-if (hasToken()) unlock().catch((error) => lock(error.message))
+if (hasToken()) attempt(unlock)
 else lock()

@@ -164,6 +164,20 @@ test('a kicked user is off all instances and may come back; a revoked one may no
   await other.ask({ type: 'Ping' })
 })
 
+test('a user and a channel whose names have separators are looked at, kicked and revoked like others', async () => {
+  const userId = 'adm/sep\\ann'
+  const user = `/users/${encodeURIComponent(userId)}`
+  await using here = await connectPlayer(one.wsUrl, userId)
+  await until(user, ({ count }) => count === 1)
+  const name = encodeURIComponent(`user:${userId}`)
+  expect((await call(`/channels/${name}`)).body).toMatchObject({ subscribers: 1 })
+  expect((await call(`${user}/kick`, { method: 'POST' })).body).toMatchObject({ closed: 1 })
+  expect((await here.socket.closed).code).toBe(1008)
+  await using again = await connectPlayer(two.wsUrl, userId)
+  expect((await call(`${user}/revoke`, { method: 'POST' })).body).toEqual({ revoked: true })
+  expect((await again.socket.closed).code).toBe(4500)
+})
+
 test('a drained instance sends its sockets away, takes none, and serves again when told to', async () => {
   await using guest = await connectPlayer(two.wsUrl, 'adm-guest')
   expect((await call('/instances/two/drain', { method: 'POST' })).body).toMatchObject({ state: 'drained' })

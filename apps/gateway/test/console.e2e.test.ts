@@ -1,4 +1,5 @@
 /** The console in a real browser, against two gateways with players on them. */
+import { createLink, startRedis } from '@gw/testing'
 import { startBrowser } from '@gw/testing/browser'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { startFleet } from './harness/fleet.ts'
@@ -11,8 +12,11 @@ type Page = Awaited<ReturnType<Browser['newPage']>>
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 180_000 })
 
 const token = 'console-only-for-tests-0123456789-abcdef'
+const redis = await startRedis()
+const link = await createLink({ target: redis.url })
 const fleet = await startFleet({
-  gateways: [{ INSTANCE_ID: 'one' }, { INSTANCE_ID: 'two' }],
+  redis,
+  gateways: [{ INSTANCE_ID: 'one', REDIS_URL: link.url }, { INSTANCE_ID: 'two' }],
   env: { ADMIN_TOKEN: token },
 })
 const {
@@ -27,6 +31,8 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser?.close()
   await fleet[Symbol.asyncDispose]()
+  await link.close()
+  redis.stop()
 })
 
 interface OpenPage extends AsyncDisposable {
@@ -159,6 +165,39 @@ test('an instance is drained and taken back; on a phone nothing is wider than th
     expect(wanted, section).toBeLessThanOrEqual(390)
   }
   expect(opened.complaints).toEqual([])
+})
+
+test('an address that names an instance that is gone shows another one, and locks nobody out', async () => {
+  await using opened = await openConsole('#connections?instance=gone&after=7')
+  const { page } = opened
+  await using _player = await connectPlayer(one.wsUrl, 'console-pat')
+  // The token is still there after it.
+  await page.reload()
+  await page.getByRole('button', { name: 'console-pat' }).waitFor()
+  expect(await page.getByLabel('Instance').inputValue()).toBe('one')
+  expect(opened.complaints).toEqual([])
+})
+
+test('a page that is loaded again while nobody answers keeps the token, and opens', async () => {
+  await using opened = await openConsole()
+  const { page } = opened
+  await page.route('**/api/instances', (route) => route.abort(), { times: 1 })
+  await page.reload()
+  await page.getByText('no answer').waitFor()
+  await page.getByText('2 of 2 ready').waitFor()
+})
+
+test('while Redis is away a user’s address says so, locks nobody out, and shows the user when Redis is back', async () => {
+  await using opened = await openConsole('#users?user=console-sue')
+  const { page } = opened
+  await page.getByRole('heading', { name: 'console-sue' }).waitFor()
+  link.cut()
+  await page.reload()
+  await page.getByRole('alert').getByText('(unavailable)').waitFor()
+  expect(await page.getByLabel('User id').inputValue()).toBe('console-sue')
+  link.restore()
+  await page.getByRole('heading', { name: 'console-sue' }).waitFor()
+  await page.getByText('2 of 2 ready').waitFor()
 })
 
 test('the page loads nothing from elsewhere and runs no inline script', async () => {

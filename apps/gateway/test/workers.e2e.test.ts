@@ -1,8 +1,8 @@
 /** Two workers behind one port: one fleet on one host. */
 import { afterAll, expect, test, vi } from 'vitest'
-import type { AppProcess } from './harness/app-process.ts'
+import { type AppProcess, startApp } from './harness/app-process.ts'
 import { startFleet } from './harness/fleet.ts'
-import { startGateway } from './harness/platform.ts'
+import { secret, startGateway } from './harness/platform.ts'
 import { connectPlayer, type Player } from './harness/player.ts'
 
 const token = 'workers-only-for-tests-0123456789-abcdef'
@@ -75,8 +75,22 @@ test('workers share the port by turns, speak as one fleet, and are counted as on
   // Each sees the other's lease in a moment.
   await metric('gateway_instances', 2)
   expect(await sumOf('gateway_ready')).toBe(1)
+  expect(await sumOf('gateway_workers')).toBe(2)
+  expect(await sumOf('process_start_time_seconds')).toBeLessThan(Date.now() / 1000)
   for (const player of players) await player[Symbol.asyncDispose]()
   await metric('gateway_ws_active_connections', 0)
+})
+
+test('a worker that hangs for a while makes no counter fall', async () => {
+  await metric('gateway_ws_session_duration_seconds_count', 6)
+  const [hung] = await reports((all) => all.length === 2)
+  if (!hung) throw new Error('no worker')
+  process.kill(hung.pid, 'SIGSTOP')
+  const [counted, answering] = await Promise.all(
+    ['gateway_ws_session_duration_seconds_count', 'gateway_workers'].map(sumOf),
+  ).finally(() => process.kill(hung.pid, 'SIGCONT'))
+  expect([counted, answering]).toEqual([6, 1])
+  await metric('gateway_workers', 2)
 })
 
 test('a worker that is killed is replaced by a new instance; the sums keep what it had counted', async () => {
@@ -102,6 +116,29 @@ test('SIGTERM drains all workers: clients are told to come back, and the process
   expect(await gateway.process.kill('SIGTERM')).toEqual({ code: 0, signal: null })
   expect((await Promise.all(closes)).map(({ code }) => code)).toEqual([1012, 1012, 1012, 1012])
   expect(gateway.process.output()).not.toContain(token)
+})
+
+test('workers that still load when SIGTERM comes end like the others', async () => {
+  await using slow = startApp({
+    app: 'gateway',
+    entry: 'test/fixtures/workers-slow-entry.ts',
+    env: {
+      ...fleet.env,
+      WORKERS: '2',
+      HOST: '127.0.0.1',
+      PORT: '0',
+      METRICS_HOST: '127.0.0.1',
+      METRICS_PORT: '0',
+      INTERNAL_PORT: '0',
+      JWT_HS256_SECRET: secret,
+      SHUTDOWN_TIMEOUT_MS: '45000',
+    },
+  })
+  await nth(slow, 'worker_loads', 2)
+  slow.signal('SIGTERM')
+  await slow.line('stopping')
+  for (const { msg, pid } of slow.lines) if (msg === 'worker_loads') process.kill(Number(pid), 'SIGUSR2')
+  expect(await slow.exited).toEqual({ code: 0, signal: null })
 })
 
 test('workers without Redis, and a port that is taken, end the start with a reason', async () => {

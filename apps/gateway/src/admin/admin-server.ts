@@ -93,7 +93,8 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
       referrerPolicy: { policy: 'no-referrer' },
     }),
   )
-  app.use(requestGuard())
+  // Users and channels may have `/` in their names, and nobody else reads these paths.
+  app.use(requestGuard({ encodedSeparators: true }))
   for (const [path, [file, type]] of Object.entries(consoleFiles)) {
     const content = readFileSync(new URL(file, consoleFolder))
     app.get(path, (_request, response) => {

@@ -28,10 +28,18 @@ const maxMs = 600_000
 const maxBufferedBytes = 131_072
 const watchMs = 30_000
 const keepAliveMs = 10_000
+const lingerMs = 1000
 
 interface Stream {
   write(event: string, data: string): void
   onEnd(listener: () => void): void
+}
+
+/** A reader that does not read would keep its place for ever: it gets a second for what waits. */
+function finish(response: Response): void {
+  response.end()
+  const late = setTimeout(() => response.destroy(), lingerMs)
+  response.once('close', () => clearTimeout(late))
 }
 
 export function createTail({ broker, fleet }: TailOptions): Tail {
@@ -43,8 +51,10 @@ export function createTail({ broker, fleet }: TailOptions): Tail {
       'Cache-Control': 'no-store',
       'X-Accel-Buffering': 'no',
     })
+    response.on('error', () => {})
     let lost = 0
     const put = (event: string, data: string): void => {
+      if (response.writableEnded || response.destroyed) return
       if (response.writableLength > maxBufferedBytes) {
         lost++
         return
@@ -53,7 +63,7 @@ export function createTail({ broker, fleet }: TailOptions): Tail {
       lost = 0
       response.write(`event: ${event}\ndata: ${data}\n\n`)
     }
-    const late = setTimeout(() => response.end(), maxMs)
+    const late = setTimeout(() => finish(response), maxMs)
     const alive = setInterval(() => put('alive', '{}'), keepAliveMs)
     response.once('close', () => {
       clearTimeout(late)
@@ -81,7 +91,7 @@ export function createTail({ broker, fleet }: TailOptions): Tail {
       open.delete(response)
       throw new GatewayError('unavailable', 'The channel cannot be reached', { cause: error })
     }
-    if (response.destroyed) {
+    if (response.writableEnded || response.destroyed) {
       subscription.close()
       throw new GatewayError('cancelled')
     }
@@ -115,7 +125,7 @@ export function createTail({ broker, fleet }: TailOptions): Tail {
       stream.onEnd(() => clearInterval(again))
     },
     close() {
-      for (const response of open) response.end()
+      for (const response of open) finish(response)
     },
   }
 }

@@ -11,32 +11,26 @@
 import { randomUUID } from 'node:crypto'
 import cluster, { type Worker } from 'node:cluster'
 import { createLogger } from '@gw/observability/logger'
-import {
-  aggregateMetrics,
-  createMetricsServer,
-  mergeSnapshots,
-  type MetricsServer,
-  type MetricsSnapshot,
-} from '@gw/observability/metrics'
+import { createMetricsServer, type MetricsServer } from '@gw/observability/metrics'
 import type { Config } from '../config.ts'
 import { isWorkerMessage, type ToWorker } from './worker-messages.ts'
+import { createWorkerMetrics } from './worker-metrics.ts'
 
 interface Slot {
   readonly number: number
   worker: Worker | undefined
+  /** It hears what it is told; what it is told before is lost. */
+  joined: boolean
   /** A new id for each life: the lease of the one before must run out, so that its connections are cleaned up. */
   lives: number
   failures: number
   startedAtMs: number
-  /** As of the last scrape. */
-  snapshot: MetricsSnapshot | undefined
 }
 
 const firstPauseMs = 100
 const longestPauseMs = 30_000
 /** A worker that lived so long was well: the next pause is short again. */
 const provenMs = 30_000
-const scrapeMs = 2000
 
 /** Runs until a signal has ended all workers; resolves with the exit code. */
 export async function superviseWorkers(config: Config): Promise<number> {
@@ -45,40 +39,56 @@ export async function superviseWorkers(config: Config): Promise<number> {
   const slots: Slot[] = Array.from({ length: config.WORKERS }, (_, at) => ({
     number: at + 1,
     worker: undefined,
+    joined: false,
     lives: 0,
     failures: 0,
     startedAtMs: 0,
-    snapshot: undefined,
   }))
   const pauses = new Set<NodeJS.Timeout>()
-  const answers = new Map<number, Map<Slot, (snapshot: MetricsSnapshot | undefined) => void>>()
   const finished = Promise.withResolvers<number>()
-  /** Counters of workers that are gone: without them the sums would fall. */
-  let past: MetricsSnapshot = []
-  let lastAsk = 0
   let started = 0
-  let stopping = false
+  /** Once it has come. */
+  let stopSignal: string | undefined
   let failed = false
 
   const send = (worker: Worker, message: ToWorker): void => {
     if (worker.isConnected()) worker.send(message)
   }
 
+  const metrics = createWorkerMetrics({
+    ask: (askId) =>
+      slots.flatMap(({ worker, joined, number }) => {
+        if (!worker || !joined) return []
+        send(worker, { type: 'metrics', askId })
+        return [number]
+      }),
+    onError: (error) => logger.warn('worker_metrics_lost', { err: error }),
+  })
+
   function start(slot: Slot): void {
     slot.lives++
     slot.startedAtMs = Date.now()
     const worker = cluster.fork({ INSTANCE_ID: `${fleetId}-${slot.number}.${slot.lives}` })
     slot.worker = worker
+    slot.joined = false
     worker.on('message', (message: unknown) => {
-      if (!isWorkerMessage(message)) return
-      if (message.type === 'metrics' && 'snapshot' in message) {
-        slot.snapshot = message.snapshot
-        answers.get(message.askId)?.get(slot)?.(message.snapshot)
+      // What a worker said may come after its end, when it counts no more.
+      if (!isWorkerMessage(message) || slot.worker !== worker) return
+      switch (message.type) {
+        case 'joined':
+          slot.joined = true
+          if (stopSignal !== undefined) send(worker, { type: 'stop', signal: stopSignal })
+          break
+        case 'metrics':
+          if ('snapshot' in message) metrics.answered(slot.number, message)
+          break
+        case 'started':
+          started++
+          // Once, when all are there for the first time.
+          if (started === slots.length) void ready(message.ports)
+          break
+        case 'stop':
       }
-      if (message.type !== 'started') return
-      started++
-      // Once, when all are there for the first time.
-      if (started === slots.length) void ready(message.ports)
     })
     worker.on('error', (error) => logger.warn('worker_error', { worker: slot.number, err: error }))
     worker.once('exit', (code: number | null, signal: string | null) => gone(slot, { code, signal }))
@@ -89,10 +99,9 @@ export async function superviseWorkers(config: Config): Promise<number> {
     { code, signal }: { readonly code: number | null; readonly signal: string | null },
   ): void {
     slot.worker = undefined
-    for (const waiting of answers.values()) waiting.get(slot)?.(undefined)
-    bury(slot)
+    metrics.gone(slot.number)
     if (code !== 0) failed = true
-    if (stopping) {
+    if (stopSignal !== undefined) {
       if (slots.every(({ worker }) => worker === undefined)) finished.resolve(failed ? 1 : 0)
       return
     }
@@ -114,57 +123,24 @@ export async function superviseWorkers(config: Config): Promise<number> {
     pauses.add(timer)
   }
 
-  function bury(slot: Slot): void {
-    const counters = slot.snapshot?.filter(
-      ({ type }) => String(type) === 'counter' || String(type) === 'histogram',
-    )
-    slot.snapshot = undefined
-    if (!counters) return
-    const before = past
-    past = [...before, ...counters]
-    mergeSnapshots([before, counters]).then(
-      (merged) => (past = merged),
-      (error: unknown) => logger.warn('worker_metrics_lost', { err: error }),
-    )
-  }
-
   function stop(signal: string): void {
-    if (stopping) {
+    if (stopSignal !== undefined) {
       // A second signal means now.
       for (const { worker } of slots) worker?.process.kill('SIGKILL')
       return
     }
-    stopping = true
+    stopSignal = signal
     logger.info('stopping', { signal, workers: slots.length })
     for (const timer of pauses) clearTimeout(timer)
-    for (const { worker } of slots) if (worker) send(worker, { type: 'stop', signal })
+    for (const { worker, joined } of slots) if (worker && joined) send(worker, { type: 'stop', signal })
     setTimeout(() => {
       for (const { worker } of slots) worker?.process.kill('SIGKILL')
     }, config.SHUTDOWN_TIMEOUT_MS + 1000).unref()
     if (slots.every(({ worker }) => worker === undefined)) finished.resolve(failed ? 1 : 0)
   }
 
-  /** A worker that does not answer is left out of this scrape; it is no reason to have none. */
-  async function scrape(): Promise<string> {
-    const askId = ++lastAsk
-    const waiting = new Map<Slot, (snapshot: MetricsSnapshot | undefined) => void>()
-    answers.set(askId, waiting)
-    const asked = slots.flatMap((slot) => {
-      const { worker } = slot
-      if (!worker) return []
-      const { promise, resolve } = Promise.withResolvers<MetricsSnapshot | undefined>()
-      const late = setTimeout(() => resolve(undefined), scrapeMs)
-      waiting.set(slot, resolve)
-      send(worker, { type: 'metrics', askId })
-      return [promise.finally(() => clearTimeout(late))]
-    })
-    const snapshots = await Promise.all(asked)
-    answers.delete(askId)
-    return aggregateMetrics([past, ...snapshots.filter((snapshot) => snapshot !== undefined)])
-  }
-
   const metricsServer: MetricsServer = createMetricsServer({
-    metrics: { text: scrape },
+    metrics,
     host: config.METRICS_HOST,
     port: config.METRICS_PORT,
   })

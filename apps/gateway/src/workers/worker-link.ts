@@ -31,5 +31,6 @@ export function joinSupervisor({ onStop, snapshot }: WorkerLinkOptions): WorkerL
       )
     }
   })
+  send({ type: 'joined' })
   return { started: (ports) => send({ type: 'started', ports }) }
 }

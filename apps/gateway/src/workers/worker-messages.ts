@@ -7,10 +7,12 @@ export type ToWorker =
   | { readonly type: 'metrics'; readonly askId: number }
 
 export type FromWorker =
+  /** From now on it hears what it is told. */
+  | { readonly type: 'joined' }
   | { readonly type: 'started'; readonly ports: GatewayPorts }
   | { readonly type: 'metrics'; readonly askId: number; readonly snapshot: MetricsSnapshot }
 
-const types: Readonly<Record<string, true>> = { stop: true, started: true, metrics: true }
+const types: Readonly<Record<string, true>> = { stop: true, joined: true, started: true, metrics: true }
 
 /** Other libraries may use the same IPC channel: theirs is not ours. */
 export function isWorkerMessage(message: unknown): message is ToWorker | FromWorker {
