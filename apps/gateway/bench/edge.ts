@@ -8,7 +8,8 @@
  *
  * Rows: `gateway` the real process from source, with request id, guard, security headers, CORS, token, limits of user and
  * address, identity headers, breaker, metrics, access log; `hpm` http-proxy-middleware on Express without any of these, as
- * it comes and with kept connections; `nginx` one worker, kept connections. All pass the same paths of the same origin.
+ * it comes and with kept connections; `node` nothing but Node's own server and client, kept connections: what the runtime itself
+ * takes; `nginx` one worker, kept connections. All pass the same paths of the same origin.
  */
 import { type ChildProcess, execFile, fork, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -270,8 +271,12 @@ try {
     name: 'hpm, kept connections',
     ...(await forked('edge-control.ts', [origin.url, 'keepalive'])),
   }
+  const node: Front = {
+    name: 'Node’s http, nothing else',
+    ...(await forked('edge-control.ts', [origin.url, 'node'])),
+  }
   const nginx = await startNginx(origin.url)
-  const fronts = [gateway, bare, kept, ...(nginx ? [nginx] : [])]
+  const fronts = [gateway, bare, kept, node, ...(nginx ? [nginx] : [])]
   console.log(
     `${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.version}; median of ${rounds} × ${seconds} s (lowest to highest)\n`,
   )

@@ -2,15 +2,20 @@
  * The settings of the gateway: the only file that knows the environment's names.
  * Type, default and description of each setting stand in one schema; the README's table is generated from it.
  */
+import { AuthError, createTokenVerifier, type KeySource } from '@gw/auth'
 import { z } from 'zod'
 
 const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).default(fallback)
 const durationMs = (fallback: number) => z.coerce.number().int().min(1).max(2_147_483_647).default(fallback)
+/** Of a rate limit: at most a day. */
+const windowMs = (fallback: number) => z.coerce.number().int().min(1).max(86_400_000).default(fallback)
 const count = (fallback: number) => z.coerce.number().int().min(1).max(10_000_000).default(fallback)
 const bytes = (fallback: number) => z.coerce.number().int().min(1024).max(1_073_741_824).default(fallback)
 const flag = (fallback: boolean) =>
   z
-    .enum(['1', 'true', 'yes', 'y', 'on', '0', 'false', 'no', 'n', 'off'])
+    .string()
+    .toLowerCase()
+    .pipe(z.enum(['1', 'true', 'yes', 'y', 'on', '0', 'false', 'no', 'n', 'off']))
     .transform((word) => ['1', 'true', 'yes', 'y', 'on'].includes(word))
     .default(fallback)
 const share = (fallback: number) => z.coerce.number().min(0).max(1).default(fallback)
@@ -169,6 +174,9 @@ const schema = z.object({
     .max(300_000)
     .default(30_000)
     .describe('Tolerated clock difference to the identity provider.'),
+  REVOCATION_FAIL_OPEN: flag(true).describe(
+    'When the list of revoked tokens is a minute old, as without Redis: `true` goes on with what is known, `false` refuses all tokens as `auth_unavailable`.',
+  ),
   KEYCLOAK_URL: z
     .url({ protocol: /^https?$/ })
     .optional()
@@ -209,7 +217,14 @@ const schema = z.object({
     .max(253)
     .optional()
     .describe('Name that backends’ certificates carry, where it is not the host of the address.'),
-  GRPC_CLIENT_TIMEOUT_MS: durationMs(2000).describe('Deadline of a gRPC call.'),
+  GRPC_CLIENT_TIMEOUT_MS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(2_147_483_647)
+    .transform((ms) => (ms === 0 ? 60_000 : ms))
+    .default(2000)
+    .describe('Deadline of a gRPC call. 0, once no deadline, is a minute.'),
   REQUEST_BUDGET_MS: durationMs(5000).describe(
     'Time that all backend calls of one HTTP request share; a client shortens its own by `X-Request-Timeout-Ms`.',
   ),
@@ -234,14 +249,14 @@ const schema = z.object({
     .max(16)
     .default(0)
     .describe('Reverse proxies in front whose `X-Forwarded-For` entry is believed.'),
-  HTTP_RATE_LIMIT_WINDOW_MS: durationMs(60_000).describe('Window of the HTTP limits.'),
+  HTTP_RATE_LIMIT_WINDOW_MS: windowMs(60_000).describe('Window of the HTTP limits.'),
   HTTP_RATE_LIMIT_MAX: count(100).describe('HTTP requests per window, for a user and for an address.'),
   HTTP_RATE_LIMIT_FAIL_OPEN: flag(true).describe(
     'When Redis is away: `true` limits locally, `false` answers 503.',
   ),
-  WS_RATE_LIMIT_WINDOW_MS: durationMs(10_000).describe('Window of the WebSocket limits.'),
+  WS_RATE_LIMIT_WINDOW_MS: windowMs(10_000).describe('Window of the WebSocket limits.'),
   WS_RATE_LIMIT_MAX: count(20).describe(
-    'Actions, and chat lines, per window, for a user and for an address; 15 times as many units of other messages.',
+    'Actions, and chat lines, per window, for a user and for an address; 15 times as many units of other messages. One socket may send 7 times as many messages of all kinds, at most 10 000.',
   ),
   WS_RATE_LIMIT_FAIL_OPEN: flag(true).describe('When Redis is away: `true` limits locally, `false` refuses.'),
   WS_QUERY_TOKEN_AUTH: flag(false).describe(
@@ -256,7 +271,7 @@ const schema = z.object({
   ),
   WS_MAX_PAYLOAD_BYTES: bytes(65_536).describe('Largest message of a client.'),
   WS_PING_INTERVAL_MS: durationMs(20_000).describe(
-    'Protocol ping interval. A socket that does not answer within half of it, at most 10 s, is dead.',
+    'Protocol ping interval. A socket from which nothing came when the next ping is due is dead.',
   ),
   MAX_CONNECTIONS: count(20_000).describe('Sockets of this instance.'),
   MAX_CONNECTIONS_PER_ADDRESS: count(200).describe('Sockets of one client address on this instance.'),
@@ -284,9 +299,22 @@ const schema = z.object({
     'Write a message to many sockets in one call, where the addon is built (`packages/send-all`).',
   ),
   LOG_LEVEL: z
-    .enum(['error', 'warn', 'info', 'debug'])
+    .enum(['error', 'warn', 'info', 'debug', 'fatal', 'silent', 'trace'])
+    .transform((name) => {
+      switch (name) {
+        case 'fatal':
+        case 'silent':
+          return 'error'
+        case 'trace':
+          return 'debug'
+        default:
+          return name
+      }
+    })
     .default('info')
-    .describe('Least level that is logged.'),
+    .describe(
+      'Least level that is logged: `error`, `warn`, `info` or `debug`. Of older names `trace` is `debug`, `fatal` and `silent` are `error`.',
+    ),
   LOG_MESSAGE_SAMPLE: share(0.01).describe('Share of client messages that get a log line of their own.'),
   SHUTDOWN_TIMEOUT_MS: durationMs(15_000).describe('Longest time from SIGTERM to exit.'),
   OTEL_SDK_DISABLED: flag(false).describe('Switch tracing off.'),
@@ -338,11 +366,11 @@ export function loadConfig(env: Environment): Config {
   const problems = parsed.success
     ? []
     : parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
-  const secret = env['JWT_HS256_SECRET']?.trim() || env['JWT_SECRET']?.trim()
-  if (secret && Buffer.byteLength(secret) < 32)
-    problems.push(
-      `${env['JWT_HS256_SECRET']?.trim() ? 'JWT_HS256_SECRET' : 'JWT_SECRET'}: must be at least 32 bytes (openssl rand -base64 48)`,
-    )
+  for (const [name, sourceOf] of Object.entries(givenKeys)) {
+    const given = env[name]?.trim()
+    const problem = given ? keyProblem(sourceOf(given)) : undefined
+    if (problem !== undefined) problems.push(`${name}: ${problem}`)
+  }
   if (Boolean(env['BACKEND_TLS_CERT_FILE']?.trim()) !== Boolean(env['BACKEND_TLS_KEY_FILE']?.trim()))
     problems.push('BACKEND_TLS_CERT_FILE: needs BACKEND_TLS_KEY_FILE, and the other way round')
   if (env['DEMO_PAGE_URL']?.trim() && env['NODE_ENV']?.trim() !== 'development')
@@ -353,6 +381,25 @@ export function loadConfig(env: Environment): Config {
     problems.push('WORKERS: more than 1 needs REDIS_URL, where workers meet')
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(parsed.data)
+}
+
+const secretSource = (secret: string): KeySource => ({ kind: 'secret', secret })
+/** The keys that stand in the settings themselves. */
+const givenKeys: Readonly<Record<string, (given: string) => KeySource>> = {
+  JWT_PUBLIC_KEY: (key) => ({ kind: 'public-key', key }),
+  JWT_HS256_SECRET: secretSource,
+  JWT_SECRET: secretSource,
+}
+
+/** Why tokens could not be verified with it. */
+function keyProblem(source: KeySource): string | undefined {
+  try {
+    void createTokenVerifier({ keys: [source] }).close()
+    return undefined
+  } catch (error) {
+    if (error instanceof AuthError) return error.message
+    throw error
+  }
 }
 
 /** The README's table: one row a variable, made from the schema. */

@@ -1,4 +1,4 @@
-/** The one table from an error's code to what each wire says. A test compares this table with PROTOCOL.md and the README. */
+/** The one table from an error's code to what each wire says. A test compares it with docs/http.md. */
 import { status } from '@grpc/grpc-js'
 
 /** How one code is told: over HTTP, over gRPC, to a WebSocket client (`retryable`), and the default text. */

@@ -26,7 +26,7 @@ import { addField } from './http/answer-fields.ts'
 import { answerIds } from './http/send-error.ts'
 import type { RedisClients } from './redis.ts'
 import type { ClientSession } from './ws/client-session.ts'
-import type { Limit, Request as ClientRequest } from './ws/dispatch.ts'
+import type { Limit } from './ws/dispatch.ts'
 
 /** Failed logins of one address before it must wait: many users may share an address, guesses are cheap to stop. */
 const failedLoginsPerMinute = 100
@@ -47,9 +47,11 @@ const framesPerAction = 7
 const newAddressesPerSecond = 500
 
 type MessageKind = 'action' | 'chat' | 'other'
+/** What may come on a socket that is open. */
+type Counted = Parameters<Limit>[0]
 
 /** On which budget a message counts, and how much: as many units as it costs calls to backends and reads of logs. */
-const messageCosts: Readonly<Record<ClientRequest['type'], readonly [kind: MessageKind, cost: number]>> = {
+const messageCosts: Readonly<Record<Counted, readonly [kind: MessageKind, cost: number]>> = {
   Action: ['action', 1],
   ChatSend: ['chat', 1],
   SubscribeTable: ['other', 3],
@@ -63,7 +65,9 @@ const messageCosts: Readonly<Record<ClientRequest['type'], readonly [kind: Messa
   SubscribePresence: ['other', 2],
   SetAway: ['other', 1],
   SetTyping: ['other', 1],
+  Authenticate: ['other', 3],
   Ping: ['other', 1],
+  invalid: ['other', 1],
   UnsubscribeTable: ['other', 1],
   UnsubscribeChat: ['other', 1],
   UnsubscribeLobby: ['other', 1],
@@ -100,7 +104,7 @@ function policiesOf(config: Config): readonly Policy[] {
 }
 
 /** Which counters one message counts on. */
-function socketKeys(type: ClientRequest['type'], session: ClientSession) {
+function socketKeys(type: Counted, session: ClientSession) {
   const [kind, cost] = messageCosts[type]
   return [
     { policy: `ws_${kind}_user`, key: userKey(session.userId), cost },
@@ -151,7 +155,7 @@ export function createLimits({ config, redis, addressOf, liveInstances, onEvent 
     if (known) return known
     const limiter = createSocketLimiter({
       limiter: ws,
-      keys: (type) => socketKeys(isMessageType(type) ? type : 'Ping', session),
+      keys: (type) => socketKeys(isCounted(type) ? type : 'invalid', session),
       perConnection,
     })
     perSocket.set(session.connection, limiter)
@@ -199,6 +203,6 @@ export function createLimits({ config, redis, addressOf, liveInstances, onEvent 
   }
 }
 
-function isMessageType(type: string): type is ClientRequest['type'] {
+function isCounted(type: string): type is Counted {
   return Object.hasOwn(messageCosts, type)
 }

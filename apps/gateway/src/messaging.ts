@@ -12,7 +12,7 @@ import { allChannel, lobbyChannel } from '@gw/protocol'
 import { fleetPrefix } from './admin/fleet.ts'
 import { observeBroker, type ObservePublish } from './observe/publishes.ts'
 import { muteChannel } from './services/mute-events.ts'
-import { parseIngestEnvelope } from './services/ingest-envelope.ts'
+import { type IngestEvent, parseIngestEnvelope } from './services/ingest-envelope.ts'
 
 /**
  * What each kind of channel keeps for those who missed something. A table or the lobby is a state: the latest tells all.
@@ -46,7 +46,7 @@ export interface MessagingOptions {
   readonly instanceId: string
   /** What backends publish goes through it on its way into a channel. */
   readonly intake: (broker: Broker) => Intake
-  readonly onEvent: (event: BrokerEvent) => void
+  readonly onEvent: (event: BrokerEvent | IngestEvent) => void
   /** Around each publish. */
   readonly observePublish: ObservePublish
 }
@@ -114,8 +114,13 @@ export function createMessaging({
       close: () => broker.close(),
     },
     parse(raw) {
-      const publication = parseIngestEnvelope(raw)
-      return publication?.sourceId === instanceId ? undefined : publication
+      const heard = parseIngestEnvelope(raw)
+      // Its own, which it has put where it belongs already.
+      if (heard.sourceId === instanceId) return undefined
+      if (!('malformed' in heard)) return heard
+      const { malformed: reason, ...origin } = heard
+      onEvent({ type: 'ingest_malformed', reason, ...origin })
+      return undefined
     },
     onEvent,
   })

@@ -3,6 +3,7 @@
  * `observe/`. No other file of the gateway counts, logs or traces. Events are documented in `docs/log-events.md`.
  */
 import type { AuthEvent } from '@gw/auth'
+import type { RedisRevocationEvent } from '@gw/auth/redis'
 import type { ChatEvent } from '@gw/chat'
 import type { BrokerEvent, BrokerHealth } from '@gw/pubsub'
 import type { RateLimitEvent } from '@gw/ratelimit'
@@ -17,9 +18,11 @@ import { BackendError, type CallRecord } from './grpc/service-client.ts'
 import type { ProxiedService } from './http/proxies.ts'
 import type { ProxyResult } from './http/proxy.ts'
 import type { DailyBonusEvent } from './services/daily-bonus.ts'
+import { type IngestEvent, malformedReasons } from './services/ingest-envelope.ts'
 import type { SessionEventResult } from './services/session-events.ts'
 import type { ClientSession } from './ws/client-session.ts'
 import { clientTypeLabel, closeCodeLabel } from './observe/labels.ts'
+import { createLineLimit } from './observe/line-limit.ts'
 import type { SessionEvent } from './ws/session.ts'
 import type { SocketLife, SocketTraffic } from './ws/sockets.ts'
 import type { UpgradeRefusal } from './ws/upgrade.ts'
@@ -28,8 +31,9 @@ export interface Observer {
   readonly onSession: (event: SessionEvent) => void
   readonly onClosed: (session: ClientSession, life: SocketLife) => void
   readonly onUpgradeRefused: (reason: UpgradeRefusal) => void
-  readonly onBroker: (event: BrokerEvent) => void
+  readonly onBroker: (event: BrokerEvent | IngestEvent) => void
   readonly onAuth: (event: AuthEvent) => void
+  readonly onRevocations: (event: RedisRevocationEvent) => void
   readonly onAuthFailure: (reason: string) => void
   readonly onCall: (call: CallRecord) => void
   readonly onBreaker: (service: string, state: BreakerState) => void
@@ -38,6 +42,7 @@ export interface Observer {
   readonly onProxied: (service: ProxiedService, result: ProxyResult) => void
   readonly onRedis: (state: 'up' | 'down', error?: unknown) => void
   readonly onSessionEvent: (result: SessionEventResult) => void
+  readonly onDefect: (error: unknown) => void
   readonly onFailure: (msg: string, error: unknown, context?: Readonly<Record<string, unknown>>) => void
   readonly onReaped: (connections: number) => void
   readonly onResume: (recovered: boolean) => void
@@ -76,7 +81,8 @@ function presetSeries(metrics: Metrics): void {
   for (const reason of ['epoch', 'trimmed', 'overflow']) metrics.channelResets.inc({ reason }, 0)
   for (const result of ['repaired', 'failed']) metrics.channelRepairs.inc({ result }, 0)
   for (const recovered of ['true', 'false']) metrics.channelResumes.inc({ recovered }, 0)
-  for (const reason of ['overflow', 'refused']) metrics.sessionEventsDropped.inc({ reason }, 0)
+  for (const reason of malformedReasons) metrics.ingestMalformed.inc({ reason }, 0)
+  for (const reason of ['overflow', 'refused', 'failed']) metrics.sessionEventsDropped.inc({ reason }, 0)
   for (const reason of ['queue_full', 'export_failed', 'shutdown']) metrics.spansDropped.inc({ reason }, 0)
   for (const service of ['game', 'player', 'event', 'notify', 'balance.http'])
     metrics.breakerState.set({ service }, 0)
@@ -92,6 +98,8 @@ export interface ObserverOptions {
 /** Records into `logger` and `metrics`. */
 export function createObserver({ logger, metrics, messageSample }: ObserverOptions): Observer {
   presetSeries(metrics)
+  // A backend that sends one broken envelope sends many.
+  const malformedLine = createLineLimit({ everyMs: 60_000 })
   let traffic: SocketTraffic = { queuedBytes: 0, receivedBytes: 0, sentBytes: 0 }
   const about = (session: ClientSession) => ({ userId: session.userId, connectionId: session.connectionId })
   return {
@@ -174,6 +182,13 @@ export function createObserver({ logger, metrics, messageSample }: ObserverOptio
           metrics.channelResets.inc({ reason: event.reason })
           logger.warn('channel_reset', { channel: event.channel, reason: event.reason })
           return
+        case 'ingest_malformed': {
+          const { reason, sourceId } = event
+          metrics.ingestMalformed.inc({ reason })
+          const count = malformedLine(reason)
+          if (count > 0) logger.warn('ingest_malformed', { reason, sourceId: sourceId?.slice(0, 64), count })
+          return
+        }
         case 'link':
           if (event.status === 'rebuilt') metrics.pubsubRebuilds.inc()
           logger.info('pubsub_link', { status: event.status })
@@ -205,6 +220,18 @@ export function createObserver({ logger, metrics, messageSample }: ObserverOptio
           return
         case 'listener_failed':
           logger.error('auth_listener_failed', { err: event.error })
+      }
+    },
+    onRevocations(event) {
+      switch (event.type) {
+        case 'store_failed':
+          metrics.redisErrors.inc({ kind: 'revocations' })
+          return
+        case 'store_restored':
+          logger.warn('revocations_restored', { revocations: event.revocations })
+          return
+        case 'list_full':
+          logger.error('revocations_full')
       }
     },
     onAuthFailure(reason) {
@@ -255,6 +282,9 @@ export function createObserver({ logger, metrics, messageSample }: ObserverOptio
         case 'failed':
           logger.warn('session_event_failed', { eventType, err: result.error })
       }
+    },
+    onDefect(error) {
+      logger.error('request_failed', { err: error })
     },
     onFailure(msg, error, context) {
       const status = error instanceof BackendError ? { grpcStatus: error.status } : {}

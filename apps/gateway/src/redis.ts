@@ -9,7 +9,7 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis'
 export interface RedisClients {
   readonly commands: Redis | Cluster
   readonly limits: Redis | Cluster
-  /** Whether commands can be sent now. */
+  /** Whether commands can be sent now. A Redis that answers none for twice `timeoutMs` counts as gone. */
   isUp(): boolean
   close(): void
 }
@@ -23,6 +23,7 @@ export interface RedisClientsOptions {
   readonly mode: RedisMode
   /** What the Sentinels call the master. */
   readonly masterName: string
+  /** Deadline of each command. */
   readonly timeoutMs: number
   readonly onChange: (state: 'up' | 'down', error?: unknown) => void
 }
@@ -58,7 +59,9 @@ function addressesOf(url: string): Addresses {
 }
 
 function connect({ url, mode, masterName, timeoutMs }: RedisClientsOptions) {
-  const commands = { ...commandOptions, commandTimeout: timeoutMs }
+  // The command that is late is given up first. Then the connection: who hangs may have been replaced by another master.
+  const timeouts = { commandTimeout: timeoutMs, socketTimeout: 2 * timeoutMs }
+  const commands = { ...commandOptions, ...timeouts }
   const limits = rateLimitRedisOptions()
   if (mode === 'single') return { commands: new Redis(url, commands), limits: new Redis(url, limits) }
   const { nodes, login } = addressesOf(url)
@@ -86,7 +89,7 @@ function connect({ url, mode, masterName, timeoutMs }: RedisClientsOptions) {
         autoResendUnfulfilledCommands: false,
         maxRetriesPerRequest: 0,
         connectTimeout: 1000,
-        commandTimeout: timeoutMs,
+        ...timeouts,
         ...login,
       },
     }),

@@ -9,13 +9,13 @@ import { startTracing } from '@gw/observability/tracing'
 import { missingBecause, sendAll } from '@gw/send-all'
 import type { Config } from './config.ts'
 import { tracingOptionsOf } from './observe/tracing-options.ts'
-import { createGateway } from './server.ts'
+import { createGateway, type GatewayHooks } from './server.ts'
 import { joinSupervisor } from './workers/worker-link.ts'
 
 const serviceVersion = '0.1.0'
 
 /** Starts the gateway; signals, or the process that started this one, end it. */
-export async function runGateway(config: Config): Promise<void> {
+export async function runGateway(config: Config, hooks: GatewayHooks): Promise<void> {
   const instanceId = config.INSTANCE_ID ?? randomUUID()
   const redact = { fields: ['card', 'cards'] }
   const logger = createLogger({ service: 'gateway', instanceId, level: config.LOG_LEVEL, redact })
@@ -42,6 +42,7 @@ export async function runGateway(config: Config): Promise<void> {
     metrics,
     version: serviceVersion,
     hasMetricsPort: cluster.isPrimary,
+    hooks,
   })
   let stopping = false
 

@@ -5,7 +5,7 @@
  *   stop:  not ready ▶ no new sockets ▶ sockets told to come back (1012) ▶ requests in flight ▶ events flushed ▶ clients
  */
 import { setTimeout as pause } from 'node:timers/promises'
-import { createTokenVerifier, isRevokedBy, tokenRefusals } from '@gw/auth'
+import { createTokenVerifier, isRevokedBy, type TokenRefusal, tokenRefusals } from '@gw/auth'
 import { logoutHandler } from '@gw/auth/express'
 import { RedisRevocationStore } from '@gw/auth/redis'
 import { type ChatOptions, createChat, MemoryChatStore } from '@gw/chat'
@@ -29,7 +29,7 @@ import { createHttpApp } from './http/app.ts'
 import { createProxies } from './http/proxies.ts'
 import { createProxy } from './http/proxy.ts'
 import { createRoutes } from './http/routes/routes.ts'
-import { ProxyDispatcher } from './http/proxy-dispatcher.ts'
+import { mostConnections, ProxyDispatcher } from './http/proxy-dispatcher.ts'
 import { keySourcesOf } from './key-sources.ts'
 import { createLimits } from './limits.ts'
 import { createObserver } from './observe.ts'
@@ -56,7 +56,7 @@ import { createTableMembers } from './services/table-members.ts'
 import { createTableWatch } from './services/table-watch.ts'
 import { createWhereabouts, tablesOf } from './services/whereabouts.ts'
 import type { Readiness } from './http/health.ts'
-import { createHttpServer } from './http/http-server.ts'
+import { closeHttpServer, createHttpServer } from './http/http-server.ts'
 import { createActionOrder } from './ws/action-order.ts'
 import { createApplyOnce } from './ws/apply-once.ts'
 import type { ClientSession } from './ws/client-session.ts'
@@ -75,14 +75,31 @@ import { createSockets, type SocketLife } from './ws/sockets.ts'
 /** TCP connections for requests, beside those that sockets may have. */
 const requestConnections = 10_000
 
-/** Refusals of a socket that count as failed logins of its address: the token's fault, not ours, and not silence. */
-const failedLogins: ReadonlySet<string> = new Set(tokenRefusals.filter((reason) => !isUndecided(reason)))
+/** What is said only of a token whose signature is good: many who share an address may have such ones, and guess nothing. */
+const signedRefusals: ReadonlySet<string> = new Set<TokenRefusal>([
+  'exp_missing',
+  'claim_invalid',
+  'expired',
+  'not_yet_valid',
+  'issued_in_future',
+  'lifetime_too_long',
+  'issuer_mismatch',
+  'audience_mismatch',
+  'subject_missing',
+  'subject_invalid',
+  'revoked',
+])
+
+/** Refusals that count as failed logins of an address: what may be a guess. Silence is none, and our outage is not its fault. */
+const failedLogins: ReadonlySet<string> = new Set([
+  ...tokenRefusals.filter(
+    (reason) => reason !== 'token_missing' && !isUndecided(reason) && !signedRefusals.has(reason),
+  ),
+  'logout_token',
+])
 
 /** Channels of one socket: the lobby, tables with their chats, and people. */
 const maxChannelsPerConnection = 500
-
-/** After it the backend's own memory of keys answers for an attempt whose instance died. */
-const answerLeaseMs = 3000
 
 /** The trace and request that a call to a backend belongs to. */
 function traceMetadata(): Readonly<Record<string, string>> {
@@ -155,13 +172,19 @@ export function createGateway(options: GatewayOptions): Gateway {
           onChange: observer.onRedis,
         })
   const revocations =
-    redis && new RedisRevocationStore({ redis: redis.commands, prefix: `${config.REDIS_PREFIX}:auth` })
+    redis &&
+    new RedisRevocationStore({
+      redis: redis.commands,
+      prefix: `${config.REDIS_PREFIX}:auth`,
+      onEvent: observer.onRevocations,
+    })
   const verifier = createTokenVerifier({
     keys: keySourcesOf(config),
     clockSkewMs: config.JWT_CLOCK_SKEW_MS,
     ...(config.JWT_ISSUER !== undefined && { issuer: config.JWT_ISSUER }),
     ...(config.JWT_AUDIENCE !== undefined && { audience: config.JWT_AUDIENCE }),
     ...(revocations && { revocations }),
+    onRevocationsStale: config.REVOCATION_FAIL_OPEN ? 'allow' : 'deny',
     onEvent: observer.onAuth,
   })
   const limits = createLimits({
@@ -206,7 +229,8 @@ export function createGateway(options: GatewayOptions): Gateway {
   const subscriptions = createSubscriptions({ maxChannelsPerConnection })
   const heartbeat = createHeartbeat({
     intervalMs: config.WS_PING_INTERVAL_MS,
-    timeoutMs: Math.min(10_000, config.WS_PING_INTERVAL_MS / 2),
+    // Until the next ping is due: the heartbeat judges a hundredth of a turn before.
+    timeoutMs: config.WS_PING_INTERVAL_MS * 0.99,
   })
   const silence = createSilence({ heartbeatMs: config.WS_PING_INTERVAL_MS, onSent: fanOut.onSentFrame })
   const channels = createChannels({
@@ -236,10 +260,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const spectators = createSpectators({
     game: backends.game,
     note: (connectionId, tableId, watches) => whereabouts.watch(connectionId, tableId, watches),
-    async stillWatches(userId, tableId, left) {
-      const watchers = await whereabouts.connections.getByChannel(tableChannel(tableId))
-      return watchers.some((watcher) => watcher.userId === userId && watcher.connectionId !== left)
-    },
+    stillWatches: (userId, tableId, left) => whereabouts.isWatching(userId, tableId, left),
     onError: (error, context) => observer.onFailure('spectator_call_failed', error, context),
   })
   const chat = createChat({
@@ -290,6 +311,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     spectators,
     watch,
     holeCards,
+    isLive: () => (redis?.isUp() ?? true) && broker.health().ok,
     onError: onSnapshotError,
   })
   const typing = createTypingHandlers({ broker, chat, channels })
@@ -301,8 +323,14 @@ export function createGateway(options: GatewayOptions): Gateway {
     onError: onSnapshotError,
   })
   const standing = createStandingChannels({ channels, onError: onSnapshotError })
-  const presence = createPresenceHandlers({ sessions: whereabouts.sessions, channels })
-  const answerTimes = { keepMs: wireLimits.idempotencyMs, leaseMs: answerLeaseMs }
+  const presence = createPresenceHandlers({
+    sessions: whereabouts.sessions,
+    channels,
+    onError: onSnapshotError,
+  })
+  // Two calls, one after the other, have their time; then the backend's own memory of keys answers for a dead instance.
+  const leaseMs = 2 * config.GRPC_CLIENT_TIMEOUT_MS + 1000
+  const answerTimes = { keepMs: wireLimits.idempotencyMs, leaseMs }
   const localAnswers = new MemoryAnswerStore(answerTimes)
   const answers = redis
     ? new RedisAnswerStore({
@@ -323,6 +351,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     once: createApplyOnce({
       store: answers,
       local: localAnswers,
+      waitMs: leaseMs + 2000,
       onStoreError: (error) => observer.onFailure('answers_unavailable', error),
     }),
     actionOrder: createActionOrder({ watch, channels }),
@@ -360,7 +389,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     verifier,
     onAuthRefused(reason, request) {
       observer.onAuthFailure(reason)
-      limits.countFailedLogin(addressOf(request))
+      if (failedLogins.has(reason)) limits.countFailedLogin(addressOf(request))
     },
     context: requestContext({ logger, metrics, setHeader: addField }),
     limitBeforeAuth: limits.beforeAuth,
@@ -370,6 +399,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       dispatcher: proxyDispatcher,
       guardOf: (service) =>
         createBackendGuard({
+          maxConcurrent: mostConnections,
           onState: (state) => observer.onBreaker(`${service}.http`, state),
           onRetry: () => observer.onRetry(`${service}.http`),
         }),
@@ -377,6 +407,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       onResult: observer.onProxied,
     }),
     budgetMs: config.REQUEST_BUDGET_MS,
+    onDefect: observer.onDefect,
     ...(config.DEMO_PAGE_URL !== undefined && {
       demoPage: createProxy({
         target: config.DEMO_PAGE_URL,
@@ -435,6 +466,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     instanceId,
     verifier,
     dispatch,
+    limit: limits.socket,
     registry,
     heartbeat,
     silence,
@@ -546,14 +578,13 @@ export function createGateway(options: GatewayOptions): Gateway {
     state = 'stopping'
     // In a worker Node does not bear a server that is closed before it listens.
     await starting?.catch(() => {})
-    const served = new Promise((resolve) => server.close(resolve))
+    const served = closeHttpServer(server, { lingerMs: Math.min(500, left(0.1)), timeoutMs: left(0.6) })
     await sockets.drain(left(0.4))
     sockets.close()
     await admin?.close()
-    server.closeIdleConnections()
-    const late = setTimeout(() => server.closeAllConnections(), left(0.6))
     await served
-    clearTimeout(late)
+    // Who has gone is no spectator any more, and nobody else will say so: the lease is given back.
+    await Promise.race([spectators.allSettled(), pause(left(0.4), undefined, { ref: false })])
     heartbeat.close()
     silence.close()
     stopWatchingRevocations()

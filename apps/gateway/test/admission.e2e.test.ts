@@ -1,15 +1,18 @@
 /** Who wants too many sockets, too fast, or never says who it is: refused with a reason and a time, and others get in. */
 import { once } from 'node:events'
+import { connectWs, signToken } from '@gw/testing'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
   backendsOf,
   type Demo,
   type GatewayProcess,
+  secret,
   startDemo,
   startGateway,
   tokenOf,
 } from './harness/platform.ts'
 import { connectPlayer } from './harness/player.ts'
+import { scrape } from './harness/scrape.ts'
 import { fieldOf, handshake, open, raw, rawSocket, statuses } from './harness/raw-http.ts'
 
 let demo: Demo
@@ -87,6 +90,39 @@ test('an address that guesses tokens is refused before any is verified, by HTTP 
   expect(await player.ask({ type: 'Ping' })).toMatchObject({ type: 'Pong' })
 })
 
+test('no guesses: requests without a token, with one that is over or for others, and while its keys are away, shut nobody out', async () => {
+  // Who has a token with a key id waits for a Keycloak that isn't there.
+  await using gateway = await gatewayWith({
+    KEYCLOAK_URL: 'http://127.0.0.1:1',
+    JWT_ISSUER: 'https://idp.example',
+    JWT_AUDIENCE: 'gw',
+    VAPID_PUBLIC_KEY: 'key',
+  })
+  const good = { iss: 'https://idp.example', aud: 'gw' }
+  const ask = async (token?: string): Promise<number> => {
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
+    const response = await gateway.fetch('/api/push/vapid', { headers })
+    await response.text()
+    return response.status
+  }
+  const over = tokenOf('ann', { ...good, exp: Math.floor(Date.now() / 1000) - 60 })
+  const forOthers = tokenOf('ann', { ...good, aud: 'another' })
+  const keyless = signToken({ sub: 'ann', ...good }, secret, { keyid: 'k1' })
+  for (const token of [undefined, over, forOthers, keyless]) {
+    const refused = await Promise.all(Array.from({ length: 101 }, () => ask(token)))
+    expect(new Set(refused)).toEqual(new Set([401]))
+    expect(await ask(tokenOf('ann', good))).toBe(200)
+  }
+  for (let at = 0; at < 101; at++) {
+    await using socket = await connectWs(gateway.wsUrl)
+    socket.send({ type: 'Authenticate', token: over })
+    expect((await socket.closed).code).toBe(1008)
+  }
+  await using socket = await connectWs(gateway.wsUrl)
+  socket.send({ type: 'Authenticate', token: tokenOf('ann', good) })
+  await socket.next('Welcome')
+})
+
 test('headers that never end are cut with 408 in time, hundreds at once; who speaks plainly gets in meanwhile', async () => {
   await using gateway = await gatewayWith({ HTTP_HEADERS_TIMEOUT_MS: '1500' })
   await gateway.ready()
@@ -111,4 +147,18 @@ test('headers that never end are cut with 408 in time, hundreds at once; who spe
   expect(new Set(answers.flatMap(statuses))).toEqual(new Set(['408']))
   expect(await player.ask({ type: 'Ping' })).toMatchObject({ type: 'Pong' })
   expect((await gateway.fetch('/health')).status).toBe(200)
+})
+
+test('a user with too many sockets is told to come later, and the refused one is in no count', async () => {
+  await using gateway = await gatewayWith({ MAX_CONNECTIONS_PER_USER: '1' })
+  await gateway.ready()
+  await using first = await connectPlayer(gateway.wsUrl, 'ann')
+  await using second = await connectWs(gateway.wsUrl)
+  second.send({ type: 'Authenticate', token: tokenOf('ann') })
+  expect(await second.closed).toEqual({ code: 1013, reason: 'try_later' })
+  expect(await first.ask({ type: 'Ping' })).toMatchObject({ type: 'Pong' })
+  const counted = await scrape(gateway)
+  expect(counted.value('gateway_ws_active_connections', { client_type: 'web' })).toBe(1)
+  expect(counted.value('gateway_ws_session_duration_seconds_count')).toBeOneOf([0, undefined])
+  expect(gateway.process.lines.filter(({ msg }) => msg === 'connection_closed')).toEqual([])
 })

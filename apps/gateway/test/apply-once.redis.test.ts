@@ -87,6 +87,24 @@ describe.each([
     expect(await one(line, ann, answering(refusal))).toEqual({ answer: ack, duplicate: true })
   })
 
+  test('of two attempts, the second of which took over, the first answer counts for both and for every repeat', async () => {
+    const { one, two, answering } = setUp({ leaseMs: 50, waitMs: 5000 })
+    const slow = Promise.withResolvers<KeptAnswer>()
+    const late = Promise.withResolvers<KeptAnswer>()
+    const begun = Promise.withResolvers<void>()
+    const first = one(fold, ann, () => slow.promise)
+    const second = two(fold, ann, () => {
+      begun.resolve()
+      return late.promise
+    })
+    await begun.promise
+    slow.resolve(accepted)
+    expect(await first).toEqual({ answer: accepted, duplicate: false })
+    late.resolve(refused)
+    expect(await second).toEqual({ answer: accepted, duplicate: false })
+    expect(await one(fold, ann, answering(refused))).toEqual({ answer: accepted, duplicate: true })
+  })
+
   test('without an id, of another user, or with another id it is another request', async () => {
     const { one, two, attempts, answering } = setUp()
     const { id: _, ...plain } = fold

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { GatewayError } from '../src/errors.ts'
+import { type FailureReason, GatewayError } from '../src/errors.ts'
 import { type BreakerState, createBackendGuard, type GuardedCall } from '../src/grpc/backend-guard.ts'
 
 const soon = () => performance.now() + 5000
@@ -60,22 +60,26 @@ test('more calls at once than the cap are refused, not queued', async () => {
   expect(await guard.call(calling(() => promise))).toBe('done')
 })
 
-test('a read is tried once more when the backend was away; a change never, a late answer never', async () => {
+test('a read is tried once more when the backend was away; a change never, a late answer never, a refusal never', async () => {
   const guard = createBackendGuard()
-  const counted = (code: 'unavailable' | 'timeout') => {
+  const counted = (code: 'unavailable' | 'timeout', reason?: FailureReason) => {
     const counter = { calls: 0 }
     const run = (): Promise<string> => {
       counter.calls++
-      return counter.calls === 1 ? Promise.reject(new GatewayError(code)) : Promise.resolve('second')
+      const error = new GatewayError(code, undefined, reason && { reason })
+      return counter.calls === 1 ? Promise.reject(error) : Promise.resolve('second')
     }
     return { counter, run }
   }
-  const read = counted('unavailable')
+  const read = counted('unavailable', 'upstream_unavailable')
   expect(await guard.call(calling(read.run, true))).toBe('second')
-  const change = counted('unavailable')
+  const change = counted('unavailable', 'upstream_unavailable')
   await expect(guard.call(calling(change.run, false))).rejects.toMatchObject({ code: 'unavailable' })
   expect(change.counter.calls).toBe(1)
-  const late = counted('timeout')
+  const refused = counted('unavailable')
+  await expect(guard.call(calling(refused.run, true))).rejects.toMatchObject({ code: 'unavailable' })
+  expect(refused.counter.calls).toBe(1)
+  const late = counted('timeout', 'upstream_timeout')
   await expect(guard.call(calling(late.run, true))).rejects.toMatchObject({ code: 'timeout' })
   expect(late.counter.calls).toBe(1)
 })
@@ -85,10 +89,57 @@ test('retries have a budget: a backend that is always away is not called twice f
   let calls = 0
   const away = calling(() => {
     calls++
-    return calls % 3 === 0 ? Promise.resolve('now and then') : Promise.reject(new GatewayError('unavailable'))
+    const error = new GatewayError('unavailable', undefined, { reason: 'upstream_unavailable' })
+    return calls % 3 === 0 ? Promise.resolve('now and then') : Promise.reject(error)
   }, true)
   const asked = 60
   for (let at = 0; at < asked; at++) await guard.call(away).catch(() => {})
   // Three spare retries and one for ten calls.
   expect(calls).toBeLessThanOrEqual(asked + 3 + asked / 10)
+})
+
+const gone = () => Promise.reject(new GatewayError('cancelled'))
+
+test('a call that its client gave up says nothing: a row of failures goes on, and no half is pulled down', async () => {
+  const inARow = createBackendGuard()
+  for (let at = 0; at < 4; at++) {
+    await inARow.call(calling(ill)).catch(() => {})
+    await expect(inARow.call(calling(gone))).rejects.toMatchObject({ code: 'cancelled' })
+    const left = { ...calling(() => Promise.resolve('client_closed')), isSilent: () => true }
+    expect(await inARow.call(left)).toBe('client_closed')
+  }
+  expect(inARow.state).toBe('closed')
+  await inARow.call(calling(ill)).catch(() => {})
+  expect(inARow.state).toBe('open')
+})
+
+test('while one call tries whether the backend is back, others are refused at once; a try that its client gave up is none', async () => {
+  const guard = createBackendGuard({ openMs: 30 })
+  for (let at = 0; at < 5; at++) await guard.call(calling(ill)).catch(() => {})
+  const asked = Promise.withResolvers<void>()
+  const answer = Promise.withResolvers<string>()
+  const probe = calling(() => {
+    asked.resolve()
+    return answer.promise
+  })
+  // Refused until the time is over.
+  const tried = (async (): Promise<unknown> => {
+    for (;;) {
+      const error: unknown = await guard.call(probe).catch((refused: unknown) => refused)
+      if (!(error instanceof GatewayError) || error.reason !== 'breaker_open') return error
+      await new Promise(setImmediate)
+    }
+  })()
+  await asked.promise
+  expect(guard.state).toBe('half_open')
+  let reached = false
+  const other = calling(() => {
+    reached = true
+    return Promise.resolve('well')
+  })
+  await expect(guard.call(other)).rejects.toMatchObject({ reason: 'breaker_open', retryAfterMs: 30 })
+  expect(reached).toBe(false)
+  answer.reject(new GatewayError('cancelled'))
+  expect(await tried).toMatchObject({ code: 'cancelled' })
+  expect(guard.state).toBe('open')
 })

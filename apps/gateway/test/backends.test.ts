@@ -59,6 +59,23 @@ function gameAt(game: string, tls?: ReturnType<typeof readBackendTls>) {
   return createBackends({ addresses, timeoutMs: 10_000, ...(tls && { tls }) })
 }
 
+test('calls, retries and breaker of a service are reported by one name', async () => {
+  const names: Record<string, string[]> = { call: [], retry: [], breaker: [] }
+  const gone = { game: '127.0.0.1:1', player: '127.0.0.1:1', event: '127.0.0.1:1', notify: '127.0.0.1:1' }
+  const backends = createBackends({
+    addresses: gone,
+    timeoutMs: 5000,
+    onCall: ({ service }) => names['call']?.push(service),
+    onRetry: (service) => names['retry']?.push(service),
+    onBreaker: (service) => names['breaker']?.push(service),
+  })
+  while (names['breaker']?.length === 0)
+    await expect(backends.game.isMuted({})).rejects.toMatchObject({ code: 'unavailable' })
+  for (const each of ['call', 'retry', 'breaker'])
+    expect([each, [...new Set(names[each])]]).toEqual([each, ['game']])
+  backends.close()
+})
+
 test('calls go round all addresses of a target, and round one that is gone', async () => {
   const seen = [0, 0, 0]
   const counting = (at: number) =>

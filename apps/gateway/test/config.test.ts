@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { ConfigError, configTable, loadConfig } from '../src/config.ts'
 
@@ -96,4 +97,34 @@ test('an admin token that could be guessed is refused at start, and is not shown
   expect(load).not.toThrow(/canary/)
   expect(loadConfig({ ADMIN_TOKEN: 'x'.repeat(32) }).ADMIN_TOKEN).toHaveLength(32)
   expect(loadConfig({}).ADMIN_TOKEN).toBeUndefined()
+})
+
+test('keys are tried before anything is started: what could verify no token, or anybody’s, is named', () => {
+  const { privateKey } = generateKeyPairSync('ed25519')
+  const problems = problemsOf({
+    JWT_PUBLIC_KEY: 'canary-no-key',
+    JWT_HS256_SECRET: 'canary-'.repeat(8),
+    JWT_SECRET: privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(),
+    PORT: 'x',
+  })
+  expect(problems.map((problem) => problem.split(':', 1)[0])).toEqual([
+    'PORT',
+    'JWT_PUBLIC_KEY',
+    'JWT_HS256_SECRET',
+    'JWT_SECRET',
+  ])
+  expect(problems.join()).not.toContain('canary')
+})
+
+test('values of the old environment mean what they meant, as near as it may be', () => {
+  const config = loadConfig({
+    GRPC_CLIENT_TIMEOUT_MS: '0',
+    LOG_LEVEL: 'trace',
+    WS_QUERY_TOKEN_AUTH: 'True',
+  })
+  expect(config.GRPC_CLIENT_TIMEOUT_MS).toBe(60_000)
+  expect(config.LOG_LEVEL).toBe('debug')
+  expect(config.WS_QUERY_TOKEN_AUTH).toBe(true)
+  expect(loadConfig({ LOG_LEVEL: 'silent' }).LOG_LEVEL).toBe('error')
+  expect(problemsOf({ LOG_LEVEL: 'loud' })).toHaveLength(1)
 })

@@ -11,6 +11,7 @@ import { z } from 'zod'
 import { startSingle } from './harness/fleet.ts'
 import { listening } from './harness/listening.ts'
 import { secret, startGateway, tokenOf } from './harness/platform.ts'
+import { open as openRaw } from './harness/raw-http.ts'
 
 // A port of its own for the demo to publish to.
 const internalPort = String(await freePort())
@@ -206,6 +207,22 @@ describe('§2.1 connection', () => {
     const socket = await login('c21-ping')
     await once(socket.ws, 'ping')
   })
+
+  test('heartbeat: a pong may come until the next ping is due; without one the socket is cut', async () => {
+    const fields = `Authorization: Bearer ${tokenOf('c21-late')}\r\n`
+    const { socket } = await openRaw(gateway, fields)
+    const isPing = (chunk: Buffer): boolean => chunk.includes(Buffer.from([0x89, 0]))
+    const ping = async (): Promise<void> => {
+      for (;;) if (isPing(((await once(socket, 'data')) as [Buffer])[0])) return
+    }
+    await ping()
+    // An empty pong, masked with zeros, from a peer that took two thirds of the interval.
+    setTimeout(() => socket.write(Buffer.from([0x8a, 0x80, 0, 0, 0, 0])), 1300)
+    await ping()
+    const pinged = performance.now()
+    await once(socket, 'close')
+    expect(performance.now() - pinged).toBeGreaterThan(1500)
+  })
 })
 
 describe('§2.2 client to server', () => {
@@ -310,12 +327,16 @@ describe('§2.2 client to server', () => {
     expect(await socket.next('Error')).toMatchObject({ code: 'internal', message: 'Internal error' })
   })
 
-  test('LeaveTable: no reply, also where nobody sits', async () => {
+  test('LeaveTable: no reply, also where nobody sits and where the RPC fails', async () => {
     const { tableId, actor, actorId, other } = await playing('c22-leave')
     actor.send({ type: 'LeaveTable', tableId })
     await other.next(
       (message) => isSnapshot(message) && !stateOf(message).seats.some(({ userId }) => userId === actorId),
     )
+    actor.send({ type: 'LeaveTable', tableId })
+    actor.send({ type: 'LeaveTable', tableId: 'none' })
+    await settled(actor)
+    await demo.fault({ service: 'game', method: 'LeaveSeat', kind: 'error', code: 'INTERNAL', count: 1 })
     actor.send({ type: 'LeaveTable', tableId })
     expect((await settled(actor)).filter(({ type }) => type === 'Error' || type === 'Ack')).toEqual([])
   })

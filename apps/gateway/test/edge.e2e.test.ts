@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage } from 'node:http'
 import { afterAll, expect, test } from 'vitest'
 import { errorTable } from '../src/errors.ts'
+import { mostConnections } from '../src/http/proxy-dispatcher.ts'
 import { listening } from './harness/listening.ts'
 import { startSingle } from './harness/fleet.ts'
 import { backendsOf, startGateway } from './harness/platform.ts'
@@ -44,7 +45,7 @@ test.each([
   expect(Object.keys((await plain.json()) as object)).not.toContain('type')
 })
 
-test('each code of a backend comes out as the table says, with the reason where it is a failure', async () => {
+test('each code of a backend comes out as the table says: with the reason where it is a failure, with the word where it is a refusal', async () => {
   const codes = {
     CANCELLED: ['cancelled', null],
     UNKNOWN: ['internal', 'upstream_failed'],
@@ -63,15 +64,12 @@ test('each code of a backend comes out as the table says, with the reason where 
     DATA_LOSS: ['internal', 'upstream_failed'],
     UNAUTHENTICATED: ['auth_denied', null],
   } as const
-  for (const [code, [word, reason]] of Object.entries(codes)) {
-    await demo.fault({
-      service: 'game',
-      method: 'CreateTable',
-      kind: 'error',
-      code,
-      details: 'A_WORD',
-      count: 1,
-    })
+  const cases = Object.entries(codes).flatMap(([code, [word, reason]]) => [
+    { code, word, details: 'in prose', shown: word, reason },
+    { code, word, details: 'A_WORD', shown: 'A_WORD', reason: null },
+  ])
+  for (const { code, word, details, shown, reason } of cases) {
+    await demo.fault({ service: 'game', method: 'CreateTable', kind: 'error', code, details, count: 1 })
     const response = await gateway.fetch('/api/tables', {
       userId: 'ann',
       method: 'POST',
@@ -85,7 +83,7 @@ test('each code of a backend comes out as the table says, with the reason where 
       response.headers.get('retry-after'),
     ]).toEqual([
       row.http,
-      expect.objectContaining({ error: 'Failed to create table', code: 'A_WORD' }),
+      expect.objectContaining({ error: 'Failed to create table', code: shown }),
       reason,
       row.retryable ? '1' : null,
     ])
@@ -119,7 +117,7 @@ test('a client that goes away takes its call with it', async () => {
   // The hang ends when its caller has gone: the metric has the call's code, CANCELLED.
   await expect
     .poll(async () => (await fetch(gateway.metricsUrl)).text(), { timeout: 15_000 })
-    .toMatch(/upstream_requests_total\{service="game\.GameService",method="ListTables",code="1"\} 1/)
+    .toMatch(/upstream_requests_total\{service="game",method="ListTables",code="1"\} 1/)
 })
 
 test('probes answer while everything behind them hangs', async () => {
@@ -144,6 +142,24 @@ test('probes answer while everything behind them hangs', async () => {
   expect(answered).toBe(0)
   client.abort()
   await Promise.all(stuck)
+  await demo.clearFaults()
+})
+
+test('a proxied service that has as many calls as there are connections to it is busy: nobody waits for one', async () => {
+  await demo.fault({ service: 'balance-http', kind: 'hang' })
+  await demo.forgetCalls()
+  const client = new AbortController()
+  const { signal } = client
+  const ask = (userId: string) => gateway.fetch('/api/accounts/ann/balance', { userId, signal })
+  const held = Array.from({ length: mostConnections }, (_, at) =>
+    ask(`holder${at % 8}`).catch(() => 'aborted'),
+  )
+  const calls = async (): Promise<number> => (await demo.calls('balance-http')).length
+  await expect.poll(calls, { timeout: 15_000 }).toBe(mostConnections)
+  const refused = await ask('ann')
+  expect([refused.status, refused.headers.get('x-gateway-reason')]).toEqual([503, 'upstream_busy'])
+  client.abort()
+  await Promise.all(held)
   await demo.clearFaults()
 })
 

@@ -1,6 +1,8 @@
 /** Backends that hang, freeze, die and return: every request has an answer in its time, and none is sent twice. */
 import { expect, test } from 'vitest'
+import { startFleet } from './harness/fleet.ts'
 import { backendsOf, type Demo, type GatewayProcess, startDemo, startGateway } from './harness/platform.ts'
+import { connectPlayer } from './harness/player.ts'
 
 const gatewayFor = (demo: Demo, env: Readonly<Record<string, string>> = {}): Promise<GatewayProcess> =>
   startGateway({ ...backendsOf(demo), HTTP_RATE_LIMIT_MAX: '100000', GRPC_CLIENT_TIMEOUT_MS: '400', ...env })
@@ -110,3 +112,35 @@ test('a platform that is killed and comes back on its ports: 503 meanwhile, then
   const calls = await again.calls('game', 'CreateTable')
   expect([created, calls.length]).toEqual([1, 1])
 }, 60_000)
+
+test('a Game that is away for a moment: today’s client keeps its table and its chat, and is told of no failure', async () => {
+  await using fleet = await startFleet({ gateways: [{}] })
+  const {
+    demo,
+    gateways: [gateway],
+  } = fleet
+  const tableId = await gateway.createTable('away-host')
+  await using today = await connectPlayer(gateway.wsUrl, 'away-ann', 'legacy')
+  await using newer = await connectPlayer(gateway.wsUrl, 'away-ben')
+  await demo.fault({ service: 'game', kind: 'error' })
+  for (const type of ['SubscribeTable', 'SubscribeChat', 'LeaveTable']) today.send({ type, tableId })
+  expect(await today.next('ChatSubscribed')).toMatchObject({ tableId, history: [] })
+  await today.ask({ type: 'Ping' })
+  expect(await newer.ask({ type: 'SubscribeTable', tableId })).toMatchObject({
+    type: 'Error',
+    code: 'unavailable',
+    retryAfterMs: expect.any(Number),
+  })
+  expect(await newer.ask({ type: 'LeaveTable', tableId })).toMatchObject({ type: 'Error' })
+  await demo.clearFaults()
+  // What it asked for, then what happens at the table, with the user as a spectator of it.
+  await today.next('TableSnapshot', 30_000)
+  await today.next(
+    (message) => message.type === 'TableSnapshot' && JSON.stringify(message).includes('"userId":"away-ann"'),
+    30_000,
+  )
+  today.send({ type: 'ChatSend', tableId, message: 'here again' })
+  expect(await today.next('ChatMessage')).toMatchObject({ tableId, message: { text: 'here again' } })
+  expect(today.socket.received.filter(({ type }) => type === 'Error')).toEqual([])
+  today.assertKnownMessages()
+}, 90_000)

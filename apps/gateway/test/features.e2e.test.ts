@@ -166,6 +166,20 @@ test('a spectator on two instances is one until the last socket goes', async () 
   expect(left).toMatchObject({ tableId })
 })
 
+test('a spectator’s sockets that are lost together leave no ghost, on one instance or two', async () => {
+  const tableId = await one.createTable('feat-pam')
+  await using pam = await connectPlayer(two.wsUrl, 'feat-pam')
+  await pam.ask({ type: 'SubscribeTable', tableId })
+  for (let at = 0; at < 20; at++) {
+    const userId = `feat-quin-${at}`
+    const instances = [one, at % 2 === 0 ? one : two]
+    const sockets = await Promise.all(instances.map(({ wsUrl }) => connectPlayer(wsUrl, userId)))
+    for (const socket of sockets) await socket.ask({ type: 'SubscribeTable', tableId })
+    for (const { socket } of sockets) socket.reset()
+    await pam.next((message) => message.type === 'SpectatorLeft' && message['userId'] === userId)
+  }
+})
+
 test('SIGTERM: each client that asked is told when to come back, then closed with 1012; the process ends in time', async () => {
   await using own = await startGateway(env)
   await own.ready()

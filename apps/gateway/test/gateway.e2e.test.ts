@@ -1,8 +1,10 @@
 /** One gateway in memory, with the demo platform publishing to it by gRPC: the main path, over real processes. */
+import { Agent, get } from 'node:http'
 import { connect } from 'node:net'
 import { once } from 'node:events'
 import { connectWs, freePort, type TestMessage } from '@gw/testing'
 import { afterAll, expect, test } from 'vitest'
+import { z } from 'zod'
 import { startSingle } from './harness/fleet.ts'
 import { backendsOf, startGateway, tokenOf } from './harness/platform.ts'
 import { connectPlayer, type Player } from './harness/player.ts'
@@ -359,6 +361,27 @@ test('SIGTERM: sockets are told to come back, the process ends with 0', async ()
   expect(await gone).toEqual({ code: 0, signal: null })
 })
 
+test('SIGTERM: who watched is no spectator any more, though Game takes its time', async () => {
+  await using own = await startGateway({ ...backendsOf(demo), INTERNAL_PORT: '0' })
+  const tableId = await createTable('e2e-una')
+  const names = Array.from({ length: 5 }, (_, at) => `e2e-una-${at}`)
+  const players = await Promise.all(names.map((name) => connectPlayer(own.wsUrl, name)))
+  for (const player of players) await player.ask({ type: 'SubscribeTable', tableId })
+  const spectators = async (): Promise<unknown> => {
+    const response = await gateway.fetch(`/api/tables/${tableId}/state`, { userId: 'e2e-una' })
+    return z.object({ state: z.object({ spectators: z.array(z.unknown()) }) }).parse(await response.json())
+      .state.spectators.length
+  }
+  await expect.poll(spectators).toBe(names.length)
+  await demo.fault({ service: 'game', method: 'LeaveSpectator', kind: 'delay', delayMs: 300 })
+  try {
+    expect(await own.process.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+  } finally {
+    await demo.clearFaults()
+  }
+  expect(await spectators()).toBe(0)
+})
+
 test('SIGTERM ends within its time, though a proxied request hangs at its backend', async () => {
   await using own = await startGateway({
     ...backendsOf(demo),
@@ -380,6 +403,34 @@ test('SIGTERM ends within its time, though a proxied request hangs at its backen
   } finally {
     await demo.clearFaults()
   }
+})
+
+test('SIGTERM cuts no request off: what comes on an open connection is answered', async () => {
+  await using own = await startGateway({ ...backendsOf(demo), INTERNAL_PORT: '0' })
+  const agent = new Agent({ keepAlive: true })
+  let answered = 0
+  const failures = new Set<string>()
+  const once = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      get(`${own.url}/health`, { agent }, (response) => {
+        answered += 1
+        response.resume().once('end', resolve)
+      }).once('error', reject)
+    })
+  /** Until nobody listens any more. */
+  async function askOn(): Promise<void> {
+    try {
+      for (;;) await once()
+    } catch (error) {
+      failures.add(error instanceof Error && 'code' in error ? String(error.code) : String(error))
+    }
+  }
+  const clients = Array.from({ length: 8 }, askOn)
+  await expect.poll(() => answered).toBeGreaterThan(100)
+  expect(await own.process.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+  await Promise.all(clients)
+  expect([...failures]).toEqual(['ECONNREFUSED'])
+  agent.destroy()
 })
 
 test('SIGTERM ends within its time, though what a client asked for hangs at its backend', async () => {

@@ -96,6 +96,8 @@ const rows: readonly Row[] = [
       },
     }),
   ],
+  ['POST /api/tables', { name: 'x'.repeat(256) }, 201, expect.objectContaining({ name: 'x'.repeat(256) })],
+  ['POST /api/tables', { name: 'x'.repeat(1001) }, 400, error('Invalid request')],
   ['GET /api/tables/:table', undefined, 200, table],
   ['GET /api/tables/none', undefined, 404, error('Table not found')],
   [
@@ -212,6 +214,14 @@ const rows: readonly Row[] = [
       ]),
     }),
   ],
+  [
+    'GET /api/audit/events?tableId=&handId=%20&userId=&types=&startTime=&endTime=&limit=&offset=&cursor=',
+    undefined,
+    200,
+    expect.objectContaining({ total: expect.any(Number) }),
+  ],
+  ['GET /api/audit/events?limit=501', undefined, 200, expect.objectContaining({ hasMore: false })],
+  ['GET /api/audit/my-hands?limit=1000000000000', undefined, 200, { hands: [], total: 0 }],
   ['GET /api/audit/events?limit=-1', undefined, 400, error('Invalid limit')],
   ['GET /api/audit/events?offset=x', undefined, 400, error('Invalid offset')],
   ['GET /api/audit/events?startTime=never', undefined, 400, error('Invalid startTime')],
@@ -255,6 +265,40 @@ test('a table’s moderation and history are its owner’s: 403 for others', asy
   expect((await call(`POST /api/tables/${own}/kick`, { targetUserId: 'ben' }, 'cat')).status).toBe(403)
   expect((await call(`GET /api/audit/tables/${own}/hands`, undefined, 'cat')).status).toBe(403)
   expect((await call(`GET /api/audit/tables/${own}/hands`, undefined, 'ben')).status).toBe(200)
+})
+
+test('a kick by seat that is repeated with its key is about who sat there first, not who sits there now', async () => {
+  const own = await gateway.createTable('kim')
+  const kick = async (): Promise<unknown> => {
+    const response = await gateway.fetch(`/api/tables/${own}/moderation/kick`, {
+      method: 'POST',
+      userId: 'kim',
+      headers: { 'idempotency-key': 'kick-1' },
+      body: { seatId: 1 },
+    })
+    return [response.status, await response.json()]
+  }
+  await gateway.takeSeat('lou', own, 1)
+  expect(await kick()).toMatchObject([200, { userId: 'lou' }])
+  expect(await kick()).toMatchObject([200, { userId: 'lou' }])
+  await gateway.takeSeat('mia', own, 1)
+  expect(await kick()).toMatchObject([200, { userId: 'lou' }])
+  expect(await demo.calls('game', 'KickPlayer')).not.toContainEqual(
+    expect.objectContaining({ request: expect.objectContaining({ targetUserId: 'mia' }) }),
+  )
+})
+
+test('who cannot pay: the bonus is asked for, and the seat once more with the same key, though the bonus failed', async () => {
+  await demo.fault({ service: 'balance-http', method: 'deposit', kind: 'error', count: 1 })
+  const own = await gateway.createTable('ann')
+  const join = () => call(`POST /api/tables/${own}/join`, { seatId: 5 }, 'poor')
+  const refused = await join()
+  expect([refused.status, refused.body]).toEqual([400, error('ACCOUNT_NOT_FOUND')])
+  const asked = (await demo.calls('game', 'JoinSeat')).slice(-2).map(({ request }) => request)
+  const seat = expect.objectContaining({ tableId: own, userId: 'poor', idempotencyKey: string })
+  expect([asked, asked[0]]).toEqual([[seat, seat], asked[1]])
+  // The day's bonus is still there for the next try.
+  expect((await join()).status).toBe(200)
 })
 
 test('CORS as the web client needs it: one origin on every answer, preflight 204, limits readable', async () => {

@@ -1,6 +1,7 @@
 /** A day at the tables by a script, and then every count on `/metrics` is what it must be. */
 import { spawnSync } from 'node:child_process'
 import { connectWs, lintFamily } from '@gw/testing'
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
 import { startFleet } from './harness/fleet.ts'
@@ -13,13 +14,14 @@ let after: Scrape
 
 const httpLimit = 40
 const fleet = await startFleet({
-  gateways: [{ HTTP_RATE_LIMIT_MAX: String(httpLimit), WS_RATE_LIMIT_MAX: '10' }],
+  gateways: [{ INSTANCE_ID: 'day', HTTP_RATE_LIMIT_MAX: String(httpLimit), WS_RATE_LIMIT_MAX: '10' }],
   demo: { EVENT_ACCEPT_SESSIONS: 'true' },
 })
 afterAll(() => fleet[Symbol.asyncDispose]())
 const {
   demo,
   gateways: [gateway],
+  redis,
 } = fleet
 
 beforeAll(async () => {
@@ -30,6 +32,7 @@ beforeAll(async () => {
     now.value('gateway_session_events_queued') === 0 &&
     (now.value('gateway_session_events_sent_total') ?? 0) >= 6 &&
     now.value('gateway_http_requests_in_flight') === 0 &&
+    now.value('gateway_ingest_malformed_total') === 4 &&
     // The gateway's own go on listening (the lobby's feed, mutes); the clients' seven are left a second after their last.
     (now.value('gateway_channel_subscriptions') ?? 0) <= 3
   after = await scrapeUntil(gateway, isQuiet, (now) => now.text)
@@ -75,6 +78,14 @@ async function live(): Promise<void> {
   await demo.fault({ service: 'game', method: 'SubmitAction', kind: 'error', code: 'INTERNAL', count: 1 })
   const act = { userId: 'ann', method: 'POST', body: { actionType: 'FOLD' } }
   expect((await gateway.fetch(`/api/tables/${tableId}/action`, act)).status).toBe(500)
+
+  // A backend publishes what is no envelope; what carries the gateway's own name is not looked at.
+  const backend = new Redis(redis.url)
+  const broken = { channel: 'table', tableId, payload: 'text', sourceId: 'game-service' }
+  for (const message of ['{', JSON.stringify({ ...broken, sourceId: 'day' })])
+    await backend.publish('gateway:ws:events', message)
+  for (let at = 0; at < 3; at++) await backend.publish('gateway:ws:events', JSON.stringify(broken))
+  await backend.quit()
 
   // A limit: one user's requests beyond the window.
   const answers = []
@@ -136,6 +147,17 @@ test('continuity: one recovered, one not, nothing lost or doubled', () => {
   expect(after.value('gateway_pubsub_probe_age_seconds')).toBeLessThan(3)
 })
 
+test('what backends publish in a form that nobody reads is counted by its fault, and told once', () => {
+  const malformed = (reason: string): number | undefined =>
+    after.value('gateway_ingest_malformed_total', { reason })
+  expect([malformed('json'), malformed('payload'), malformed('channel')]).toEqual([1, 3, 0])
+  const told = gateway.process.lines.filter(({ msg }) => msg === 'ingest_malformed')
+  expect(told).toMatchObject([
+    { level: 'warn', reason: 'json', count: 1 },
+    { level: 'warn', reason: 'payload', sourceId: 'game-service', count: 1 },
+  ])
+})
+
 test('HTTP by route, limits by policy and source, backends by method and code', () => {
   const http = (route: string, status: string): number | undefined =>
     after.value('gateway_http_request_duration_seconds_count', { route, status })
@@ -153,7 +175,7 @@ test('HTTP by route, limits by policy and source, backends by method and code', 
   expect(after.value('gateway_ratelimit_decisions_total', { decision: 'refused' })).toBe(refused)
   expect(
     after.value('gateway_upstream_requests_total', {
-      service: 'game.GameService',
+      service: 'game',
       method: 'SubmitAction',
       code: '13',
     }),
@@ -175,8 +197,10 @@ test('Redis, the process and its build', () => {
 })
 
 test('counters that may never move stand at 0 from the start', () => {
-  for (const name of ['channel_resets', 'channel_repairs', 'channel_resumes', 'session_events_dropped'])
+  for (const name of ['channel_resets', 'channel_repairs', 'channel_resumes', 'ingest_malformed'])
     expect([name, before.value(`gateway_${name}_total`)]).toEqual([name, 0])
+  for (const reason of ['overflow', 'refused', 'failed'])
+    expect([reason, before.value('gateway_session_events_dropped_total', { reason })]).toEqual([reason, 0])
   expect(before.value('gateway_breaker_state', { service: 'game' })).toBe(0)
 })
 

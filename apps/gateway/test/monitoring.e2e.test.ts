@@ -223,6 +223,38 @@ test('every alert has its section in the runbook, every section its alert, and t
   expect(compose).toContain('- ../docs/runbook.md:/etc/prometheus/user/runbook.txt:ro')
 })
 
+/** The values that an alert's expression lets a label have. */
+function valuesIn(alert: string, label: string): readonly string[] {
+  const { expr = '' } = alerts.find((each) => each.alert === alert) ?? {}
+  const [, values = ''] = new RegExp(`\\b${label}=~?"([^"]*)"`).exec(expr) ?? []
+  return values.split('|')
+}
+
+test('an alert on some values of a label has all that the code gives', () => {
+  const source = (path: string): string => read(`apps/gateway/src/${path}`)
+  // How a proxied call ends that is no answer; a client that goes away says nothing about the backend.
+  const [, ends = ''] = /HTTP status of the backend, or (.*)\. \*\//.exec(source('http/proxy.ts')) ?? []
+  const proxied = [...ends.matchAll(/`(\w+)`/g)].map(([, code = '']) => code)
+  expect(proxied).toContain('client_closed')
+  expect(valuesIn('GatewayBackendFailing', 'code')).toEqual(
+    expect.arrayContaining(proxied.filter((code) => code !== 'client_closed')),
+  )
+  expect(valuesIn('GatewayBackendFailing', 'code')).not.toContain('client_closed')
+  // Refused with 503: there is no room. While it drains there is none to be had.
+  const full = [...source('ws/upgrade.ts').matchAll(/^ {2}(\w+): \[503,/gm)].map(([, reason = '']) => reason)
+  expect(valuesIn('GatewayRefusesSockets', 'reason').toSorted()).toEqual(
+    full.filter((reason) => reason !== 'draining').toSorted(),
+  )
+  for (const reason of valuesIn('GatewayRefusesSockets', 'reason'))
+    expect(read('docs/runbook.md')).toContain(`\`${reason}\``)
+  // Where a limit is not what Redis says.
+  const [, sources = ''] = /type DecisionSource = (.*)/.exec(read('packages/ratelimit/src/decision.ts')) ?? []
+  const without = [...sources.matchAll(/'(\w+)'/g)]
+    .map(([, from = '']) => from)
+    .filter((from) => !['memory', 'redis', 'cache'].includes(from))
+  expect(valuesIn('GatewayLimitsLocal', 'source').toSorted()).toEqual(without.toSorted())
+})
+
 const run = promisify(execFile)
 const hasPromtool = await run('promtool', ['--version']).then(
   () => true,
@@ -236,5 +268,10 @@ test.skipIf(!hasPromtool)(
     await run('promtool', ['check', 'rules', 'gateway.rules.yml'], { cwd: folder })
     await run('promtool', ['test', 'rules', 'gateway.rules.test.yml'], { cwd: folder })
     await run('promtool', ['check', 'config', '--syntax-only', 'prometheus.yml'], { cwd: folder })
+    const forPods = ['check', 'config', '--syntax-only', '../kubernetes/prometheus.yaml']
+    await run('promtool', forPods, { cwd: folder }).catch((error: unknown) => {
+      // Debian's promtool is built without Kubernetes.
+      if (!String(error).includes('field kubernetes_sd_configs not found')) throw error
+    })
   },
 )

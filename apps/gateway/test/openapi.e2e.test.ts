@@ -6,6 +6,7 @@ import { documentApi } from '../src/http/document-api.ts'
 import type { Operation } from '../src/http/openapi.ts'
 import { exampleIds } from '../src/http/routes/answers.ts'
 import { startSingle } from './harness/fleet.ts'
+import { startGateway } from './harness/platform.ts'
 
 const single = await startSingle({
   env: {
@@ -101,6 +102,44 @@ test('every operation has an example that succeeds or is refused on purpose, and
   expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length)
   for (const { operationId, 'x-examples': examples } of operations)
     expect([operationId, examples.length > 0]).toEqual([operationId, true])
+})
+
+test.each([
+  {
+    what: 'too many requests',
+    env: { HTTP_RATE_LIMIT_MAX: '1' },
+    status: 429,
+    code: 'RATE_LIMITED',
+    reason: null,
+  },
+  {
+    what: 'limits that cannot be asked',
+    env: { REDIS_URL: 'redis://127.0.0.1:1', HTTP_RATE_LIMIT_FAIL_OPEN: 'false' },
+    status: 503,
+    code: 'SERVICE_UNAVAILABLE',
+    reason: 'limits_unavailable',
+  },
+])('the limiter’s answers are as documented: $what', async ({ env, status, code, reason }) => {
+  await using limited = await startGateway(env)
+  const ask = (accept: string) => limited.fetch('/api/me', { userId: 'ann', headers: { accept } })
+  const operation = document.paths['/api/me']?.['get']
+  if (operation === undefined) throw new Error('no operation')
+  await (await ask('*/*')).text()
+  const plain = await ask('*/*')
+  const body: unknown = await plain.json()
+  expect([plain.status, body]).toEqual([
+    status,
+    { code, message: expect.any(String), requestId: plain.headers.get('x-request-id') },
+  ])
+  expect([plain.headers.get('x-gateway-reason'), problemsOf(operation, status, body)]).toEqual([reason, []])
+  const problem = await ask('application/problem+json')
+  expect(problem.headers.get('content-type')).toBe('application/problem+json; charset=utf-8')
+  expect(await problem.json()).toMatchObject({
+    status,
+    code,
+    detail: expect.any(String),
+    instance: '/api/me',
+  })
 })
 
 test.each(cases)('$name → $status', async ({ path, method, operation, status, ...example }) => {

@@ -6,13 +6,18 @@ import {
   type RequestListener,
   type ServerResponse,
 } from 'node:http'
+import { createSecureServer } from 'node:http2'
+import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net'
 import type { Identity } from '@gw/auth'
 import { collectGarbage } from '@gw/testing'
-import express from 'express'
+import express, { type RequestHandler } from 'express'
+import { generate } from 'selfsigned'
 import { expect, test } from 'vitest'
 import { createBackendGuard } from '../src/grpc/backend-guard.ts'
+import { messageClasses } from '../src/http/express-messages.ts'
+import { createHttpServer } from '../src/http/http-server.ts'
 import { createProxy, type ProxyOptions } from '../src/http/proxy.ts'
-import { ProxyDispatcher } from '../src/http/proxy-dispatcher.ts'
+import { mostConnections, ProxyDispatcher } from '../src/http/proxy-dispatcher.ts'
 import { listening } from './harness/listening.ts'
 
 const identity: Identity = {
@@ -23,20 +28,27 @@ const identity: Identity = {
   claims: { sub: 'ann', name: '李雷' },
 }
 
+interface RigOptions extends Partial<ProxyOptions> {
+  /** Comes first, as auth and limits do. */
+  readonly before?: RequestHandler
+}
+
 interface Rig extends AsyncDisposable {
   readonly url: string
+  readonly port: number
   readonly results: readonly string[]
 }
 
 async function proxyTo(
   backend: RequestListener | string,
-  { timeoutMs = 1000, ...options }: Partial<ProxyOptions> = {},
+  { timeoutMs = 1000, before = (_req, _res, next) => next(), ...options }: RigOptions = {},
 ): Promise<Rig> {
   const upstream = typeof backend === 'string' ? undefined : await listening(createServer(backend))
   const target = typeof backend === 'string' ? backend : (upstream?.url ?? '')
-  const dispatcher = new ProxyDispatcher({ timeoutMs })
+  const dispatcher = options.dispatcher ?? new ProxyDispatcher({ timeoutMs })
   const results: string[] = []
   const app = express()
+  app.use(before)
   app.use((req, _res, next) => {
     req.auth = identity
     next()
@@ -45,15 +57,16 @@ async function proxyTo(
     createProxy({
       target,
       timeoutMs,
-      dispatcher,
       guard: createBackendGuard(),
       onResult: ({ code }) => results.push(code),
       ...options,
+      dispatcher,
     }),
   )
-  const front = await listening(createServer(app))
+  const front = await listening(createHttpServer(app, { messages: messageClasses(app) }))
   return {
     url: front.url,
+    port: front.port,
     results,
     async [Symbol.asyncDispose]() {
       await front[Symbol.asyncDispose]()
@@ -80,6 +93,14 @@ async function send(
   for await (const chunk of response) chunks.push(chunk as Buffer)
   return JSON.parse(Buffer.concat(chunks).toString()) as { readonly headers: Record<string, unknown> }
 }
+
+test('an observer that throws fails its request, and nothing else', async () => {
+  const onResult = (): never => {
+    throw new Error('observer')
+  }
+  await using rig = await proxyTo('http://127.0.0.1:1', { onResult })
+  expect((await fetch(rig.url)).status).toBe(500)
+})
 
 test('path, query, method and body pass unchanged', async () => {
   await using rig = await proxyTo((req, res) => {
@@ -331,4 +352,196 @@ test('the parts of a large upload leave memory as it goes by', async () => {
   expect(response.statusCode).toBe(200)
   // Here the backend's parser is in the same process. Without an end to it these are 78 MB and more.
   expect(most / 1e6).toBeLessThan(48)
+})
+
+/** A backend below HTTP. */
+async function tcpBackend(onSocket: (socket: Socket) => void) {
+  const sockets = new Set<Socket>()
+  const server = createTcpServer((socket) => {
+    sockets.add(socket.on('error', () => {}))
+    onSocket(socket)
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      const closed = once(server, 'close')
+      server.close()
+      for (const socket of sockets) socket.destroy()
+      await closed
+    },
+  }
+}
+
+/** Sends the beginning of a body; what the answer is, the end of the connection included. */
+async function beginUpload({ port }: Rig, sent: Buffer): Promise<string> {
+  const socket = connect(port, '127.0.0.1').on('error', () => {})
+  socket.write(`POST / HTTP/1.1\r\nHost: here\r\nContent-Length: ${sent.length + 1}\r\n\r\n`)
+  socket.write(sent)
+  const { promise: ended, resolve } = Promise.withResolvers<void>()
+  let answer = ''
+  socket.on('data', (chunk) => (answer += chunk.toString('latin1'))).on('close', () => resolve())
+  await ended
+  return answer
+}
+
+test('an upload that a backend breaks off is answered, and its connection ends then', async () => {
+  await using backend = await tcpBackend((socket) => socket.once('data', () => socket.destroy()))
+  await using rig = await proxyTo(backend.url)
+  const answer = await beginUpload(rig, Buffer.from('x'))
+  expect(answer).toMatch(/^HTTP\/1\.1 502 [^]*\r\nConnection: close\r\n[^]*"bad_gateway"/)
+})
+
+test('a backend that answers before it has the body: the answer says that its connection ends, and so it does', async () => {
+  await using backend = await tcpBackend((socket) =>
+    socket.once('data', () => socket.write('HTTP/1.1 409 Conflict\r\nContent-Length: 5\r\n\r\nearly')),
+  )
+  await using rig = await proxyTo(backend.url)
+  expect(await beginUpload(rig, Buffer.from('x'))).toMatch(
+    /^HTTP\/1\.1 409 [^]*\r\nConnection: close\r\n[^]*early$/,
+  )
+  expect(rig.results).toEqual(['409'])
+})
+
+test.each([
+  ['the deadline says so', 300, 10_000],
+  ['the dispatcher says so', 10_000, 300],
+])(
+  'a backend that does not take the body is late, not the client who waits for it: %s',
+  async (_who, timeoutMs, headersTimeoutMs) => {
+    await using backend = await tcpBackend((socket) => socket.pause())
+    const dispatcher = new ProxyDispatcher({ timeoutMs: headersTimeoutMs })
+    await using rig = await proxyTo(backend.url, { timeoutMs, dispatcher, maxBodyBytes: 100_000_000 })
+    // More than the kernel takes on both ways.
+    expect(await beginUpload(rig, Buffer.alloc(50_000_000))).toMatch(
+      /^HTTP\/1\.1 504 [^]*\r\nX-Gateway-Reason: upstream_timeout\r\n/,
+    )
+  },
+)
+
+test('what never had a connection tells nothing of the backend: busy, or out of its own time', async () => {
+  let reached = 0
+  const { promise: full, resolve } = Promise.withResolvers<void>()
+  await using upstream = await listening(
+    createServer(() => {
+      reached += 1
+      if (reached === mostConnections) resolve()
+    }),
+  )
+  const dispatcher = new ProxyDispatcher({ timeoutMs: 60_000 })
+  const common = { dispatcher, maxPerUser: 1000 }
+  await using holding = await proxyTo(upstream.url, { ...common, timeoutMs: 60_000 })
+  const guard = createBackendGuard()
+  await using waiting = await proxyTo(upstream.url, { ...common, timeoutMs: 200, guard })
+  const client = new AbortController()
+  const hold = (): Promise<unknown> => fetch(holding.url, { signal: client.signal }).catch(() => 'left')
+  const held = Array.from({ length: mostConnections }, hold)
+  await full
+  const reasonOf = async (headers: Readonly<Record<string, string>>): Promise<unknown> => {
+    const response = await fetch(waiting.url, { headers })
+    return [response.status, response.headers.get('x-gateway-reason')]
+  }
+  const hurry = { 'x-request-timeout-ms': '20' }
+  for (const [headers, expected] of [
+    [{}, [503, 'upstream_busy']],
+    [hurry, [504, 'budget_spent']],
+  ] as const)
+    expect(await Promise.all(Array.from({ length: 6 }, () => reasonOf(headers)))).toEqual(
+      Array.from({ length: 6 }, () => expected),
+    )
+  expect([guard.state, reached]).toEqual(['closed', mostConnections])
+  client.abort()
+  await Promise.all(held)
+})
+
+test('what a backend says before its answer (102, 103) is not the answer', async () => {
+  await using rig = await proxyTo((_req, res) => {
+    res.writeProcessing()
+    res.writeEarlyHints({ link: '</a.css>; rel=preload' }, () => res.end('here'))
+  })
+  const response = await fetch(rig.url)
+  expect([response.status, response.headers.get('link'), await response.text()]).toEqual([200, null, 'here'])
+  expect(rig.results).toEqual(['200'])
+})
+
+test('a TLS backend that could speak HTTP/2 is spoken to in HTTP/1.1, and hears of an upload that breaks off', async () => {
+  const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }], {
+    keyType: 'ec',
+    algorithm: 'sha256',
+    extensions: [
+      { name: 'basicConstraints', cA: true },
+      { name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] },
+    ],
+  })
+  const { promise: brokenOff, resolve } = Promise.withResolvers<string>()
+  const { promise: reached, resolve: reach } = Promise.withResolvers<void>()
+  const backend = createSecureServer({ cert, key, allowHTTP1: true }, (req, res) => {
+    if (req.method === 'GET') return res.end(`over ${req.httpVersion}`)
+    req.on('error', () => {}).once('close', () => resolve(`over ${req.httpVersion}`))
+    req.once('data', () => reach())
+  }).listen(0, '127.0.0.1')
+  await once(backend, 'listening')
+  const target = `https://127.0.0.1:${(backend.address() as AddressInfo).port}`
+  const tls = { ca: Buffer.from(cert), serverName: 'localhost' }
+  const dispatcher = new ProxyDispatcher({ timeoutMs: 20_000, tls })
+  await using rig = await proxyTo(target, { timeoutMs: 20_000, dispatcher })
+  expect(await (await fetch(rig.url)).text()).toBe('over 1.1')
+  const upload = request(rig.url, { method: 'POST', headers: { 'content-length': '10' } })
+  upload.on('error', () => {}).write('x')
+  await reached
+  upload.destroy()
+  expect(await brokenOff).toBe('over 1.1')
+  backend.close()
+})
+
+test('a client that left while it was judged is not sent to the backend', async () => {
+  let reached = 0
+  const { promise: judged, resolve: judge } = Promise.withResolvers<void>()
+  const { promise: over, resolve } = Promise.withResolvers<string>()
+  await using rig = await proxyTo(
+    (_req, res) => {
+      reached += 1
+      res.end()
+    },
+    {
+      before(_req, res, next) {
+        res.once('close', () => next())
+        judge()
+      },
+      onResult: ({ code }) => resolve(code),
+    },
+  )
+  const client = new AbortController()
+  const pending = fetch(rig.url, { signal: client.signal }).catch(() => 'left')
+  await judged
+  client.abort()
+  expect([await pending, await over, reached]).toEqual(['left', 'client_closed', 0])
+})
+
+test('an answer keeps its place of the user until it is out, or its client is gone', async () => {
+  let held: ServerResponse | undefined
+  await using rig = await proxyTo(
+    ({ url }, res) => {
+      if (url === '/held') held = res
+      else res.end('here')
+    },
+    { maxPerUser: 2, timeoutMs: 20_000 },
+  )
+  const statusOf = async (): Promise<number> => (await fetch(rig.url)).status
+  // In one connection the second answer waits for the first.
+  async function askTwice(expected: readonly string[]): Promise<Socket> {
+    const client = connect(rig.port, '127.0.0.1').on('error', () => {})
+    client.write('GET /held HTTP/1.1\r\nHost: here\r\n\r\nGET / HTTP/1.1\r\nHost: here\r\n\r\n')
+    await expect.poll(() => rig.results).toEqual(expected)
+    expect(await statusOf()).toBe(429)
+    return client
+  }
+  const leaving = await askTwice(['200'])
+  leaving.destroy()
+  await expect.poll(() => rig.results).toEqual(['200', 'client_closed'])
+  const staying = await askTwice(['200', 'client_closed', '200'])
+  held?.end()
+  let got = ''
+  for await (const chunk of staying) if ((got += (chunk as Buffer).toString()).endsWith('here')) break
+  expect(await statusOf()).toBe(200)
 })

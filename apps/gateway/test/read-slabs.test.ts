@@ -6,6 +6,8 @@ import express from 'express'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { createBackendGuard } from '../src/grpc/backend-guard.ts'
+import { messageClasses } from '../src/http/express-messages.ts'
+import { createHttpServer } from '../src/http/http-server.ts'
 import { createProxy } from '../src/http/proxy.ts'
 import { ProxyDispatcher } from '../src/http/proxy-dispatcher.ts'
 import { createReadSlabs } from '../src/http/read-slabs.ts'
@@ -55,7 +57,7 @@ async function proxied(answerTo: (at: number) => Answer | undefined): Promise<Ri
   const app = express()
   const guard = createBackendGuard()
   app.use(createProxy({ target: backend.url, timeoutMs: 20_000, dispatcher, guard, maxPerUser: 100 }))
-  const front = await listening(createServer(app))
+  const front = await listening(createHttpServer(app, { messages: messageClasses(app) }))
   return {
     async ask(at) {
       const outgoing = request(`${front.url}/${at}`)

@@ -2,6 +2,7 @@
 import { createLink, startRedis } from '@gw/testing'
 import { Redis } from 'ioredis'
 import { afterAll, expect, test } from 'vitest'
+import { z } from 'zod'
 import { startFleet } from './harness/fleet.ts'
 import type { GatewayProcess } from './harness/platform.ts'
 import { connectPlayer, type Player, signIn } from './harness/player.ts'
@@ -21,6 +22,19 @@ afterAll(async () => {
   await link.close()
   redis.stop()
 })
+
+const hands = z.object({
+  tableState: z.object({
+    hand: z.object({ handId: z.string(), turn: z.number().nullish(), endedAt: z.unknown().optional() }),
+  }),
+})
+type Hand = z.infer<typeof hands>['tableState']['hand']
+
+/** The hand of a snapshot, if one is on. */
+function handOf(message: unknown): Hand | undefined {
+  const parsed = hands.safeParse(message)
+  return parsed.success ? parsed.data.tableState.hand : undefined
+}
 
 /** A table, watched by a user of each name on the instance given. */
 async function watch(instance: GatewayProcess, userId: string, tableId?: string): Promise<[Player, string]> {
@@ -113,6 +127,9 @@ test('Redis emptied under open sockets: people are online again, told anew, with
   const [other] = await watch(far, 'flush-eve', tableId)
   await using _ = watcher
   await using __ = other
+  await using friend = await signIn(far.wsUrl, 'flush-fox', { features: ['acks', 'presence'] })
+  friend.send({ type: 'SubscribePresence', userIds: ['flush-dan'] })
+  await friend.next('PresenceSnapshot')
   await admin.flushall()
   await sayUntilAccepted(other, tableId, 'after the flood')
   // As a message, or in the history that comes with a reset.
@@ -127,7 +144,53 @@ test('Redis emptied under open sockets: people are online again, told anew, with
   await expect.poll(owners, { timeout: 20_000 }).toMatch(/flush-dan/)
   await expect.poll(owners, { timeout: 20_000 }).toMatch(/flush-eve/)
   for (const key of await admin.keys('*')) expect([key, await admin.pttl(key)]).not.toEqual([key, -1])
+  // Whoever watches is told that the channel began anew, and how things are.
+  await friend.next(({ type, channel }) => type === 'Reset' && channel === 'presence:flush-dan', 30_000)
+  expect(await friend.next('PresenceSnapshot')).toMatchObject({ users: { 'flush-dan': 'online' } })
 })
+
+test('whose instance hears nothing acts in no hand that is over, and gets the next one whole when it hears again', async () => {
+  const tableId = await near.createTable('unheard-ann')
+  await using ann = await connectPlayer(far.wsUrl, 'unheard-ann')
+  await using ben = await connectPlayer(near.wsUrl, 'unheard-ben')
+  for (const [seatId, player] of [ann, ben].entries()) {
+    await player.ask({ type: 'SubscribeTable', tableId })
+    await near.takeSeat(player.userId, tableId, seatId)
+  }
+  const shownTo = async (player: Player, isNew: (hand: Hand) => boolean): Promise<Hand> => {
+    const message = await player.next((candidate) => {
+      const hand = handOf(candidate)
+      return hand !== undefined && !hand.endedAt && isNew(hand)
+    }, 20_000)
+    return handOf(message) as Hand
+  }
+  const old = await shownTo(ann, () => true)
+  await shownTo(ben, ({ handId }) => handId === old.handId)
+  link.cut()
+  try {
+    const turnUser = old.turn === 0 ? 'unheard-ann' : 'unheard-ben'
+    const folded = await near.fetch(`/api/tables/${tableId}/action`, {
+      userId: turnUser,
+      method: 'POST',
+      body: { actionType: 'fold' },
+    })
+    expect(folded.status).toBe(200)
+    await shownTo(ben, ({ handId }) => handId !== old.handId)
+    expect(await ann.ask({ type: 'Action', tableId, action: 'Fold', handId: old.handId })).toMatchObject({
+      type: 'ActionResult',
+      accepted: false,
+      reason: 'stale_hand',
+    })
+    await admin.flushall()
+  } finally {
+    link.restore()
+  }
+  // And when Redis has forgotten what was missed: the state, the cards and the clock, without an update.
+  const { handId } = await shownTo(ann, (hand) => hand.handId !== old.handId)
+  for (const type of ['HoleCards', 'TimerUpdate'])
+    await ann.next((message) => message.type === type && message['handId'] === handId)
+  await far.ready()
+}, 60_000)
 
 test('an instance that slept through its lease takes nobody along who went elsewhere', async () => {
   const [watcher, tableId] = await watch(far, 'sleep-fay')

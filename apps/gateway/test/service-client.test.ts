@@ -50,6 +50,26 @@ test('an answer that never comes is a timeout; a refusal keeps its status and wo
   refused.close()
 })
 
+test('a refusal with a word is no illness, whatever its status: five duplicates of a call do not shut the others out', async () => {
+  let calls = 0
+  await using server = await serve((_call, callback) => {
+    calls += 1
+    if (calls > 6) return callback(null, muted)
+    callback({ code: status.UNAVAILABLE, details: 'IDEMPOTENCY_IN_PROGRESS' })
+  })
+  const client = clientOf(server.port)
+  for (let at = 0; at < 6; at++)
+    await expect(client.isMuted({})).rejects.toMatchObject({
+      code: 'unavailable',
+      codeWord: 'IDEMPOTENCY_IN_PROGRESS',
+      reason: undefined,
+    })
+  // Neither refused by the breaker nor, though it is a read, asked twice.
+  expect(await client.isMuted({})).toMatchObject({ isMuted: true })
+  expect(calls).toBe(7)
+  client.close()
+})
+
 test('a caller that goes away cancels the call on the wire', async () => {
   const { promise: cancelled, resolve } = Promise.withResolvers<void>()
   const { promise: reached, resolve: reach } = Promise.withResolvers<void>()

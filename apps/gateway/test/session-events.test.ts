@@ -1,13 +1,17 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { create } from '@bufbuild/protobuf'
 import { expect, test } from 'vitest'
 import { GatewayError } from '../src/errors.ts'
 import { PublishEventResponseSchema } from '../src/grpc/gen/event/event_pb.ts'
 import { createSessionEvents, type SessionEventResult } from '../src/services/session-events.ts'
 
+const context = new AsyncLocalStorage<string>()
+
 /** An Event service that answers as it is told; `answers` are taken first to last, then all is well. */
 function setUp(options: { readonly maxQueued?: number; readonly maxBatch?: number } = {}) {
   const results: SessionEventResult[] = []
   const keys: string[] = []
+  const contexts: (string | undefined)[] = []
   const answers: (Error | boolean)[] = []
   let running = 0
   let most = 0
@@ -18,6 +22,7 @@ function setUp(options: { readonly maxQueued?: number; readonly maxBatch?: numbe
     event: {
       async publishEvent({ idempotencyKey = '' }) {
         keys.push(idempotencyKey)
+        contexts.push(context.getStore())
         most = Math.max(most, ++running)
         await new Promise((resolve) => setImmediate(resolve))
         running--
@@ -31,6 +36,7 @@ function setUp(options: { readonly maxQueued?: number; readonly maxBatch?: numbe
     events,
     results,
     keys,
+    contexts,
     answers,
     most: () => most,
     types: () => results.map(({ type }) => type),
@@ -91,4 +97,17 @@ test('the queue is bounded: the oldest goes, and that is counted', async () => {
   for (const id of ['a', 'b', 'c']) start(id)
   expect(types()).toEqual(['dropped'])
   await expect.poll(() => events.queued).toBe(0)
+})
+
+test('each event goes out in the context of its own session, on a retry too', async () => {
+  const { events, start, keys, contexts, answers } = setUp({ maxBatch: 1 })
+  answers.push(new GatewayError('unavailable'))
+  context.run('of ann', () => start('ann'))
+  context.run('of ben', () => start('ben'))
+  await expect.poll(() => events.queued).toBe(0)
+  expect(keys.map((key, at) => `${key} ${contexts[at]}`)).toEqual([
+    'session:ann:started of ann',
+    'session:ann:started of ann',
+    'session:ben:started of ben',
+  ])
 })

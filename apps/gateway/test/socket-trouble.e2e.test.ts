@@ -5,7 +5,7 @@ import { connectWs, createLink } from '@gw/testing'
 import { Redis } from 'ioredis'
 import { afterAll, expect, test } from 'vitest'
 import { startFleet } from './harness/fleet.ts'
-import { backendsOf, startGateway } from './harness/platform.ts'
+import { backendsOf, startGateway, tokenOf } from './harness/platform.ts'
 import { connectPlayer, signIn } from './harness/player.ts'
 
 const fleet = await startFleet({ gateways: [{ WS_RATE_LIMIT_MAX: '20', WS_PING_INTERVAL_MS: '1000' }] })
@@ -18,7 +18,7 @@ const {
 
 async function openSockets(): Promise<number> {
   const text = await (await fetch(gateway.metricsUrl)).text()
-  const values = [...text.matchAll(/^gateway_ws_active_connections\{[^}]*\} (\d+)$/gm)]
+  const values = [...text.matchAll(/^gateway_ws_active_connections\{[^}]*\} (-?\d+)$/gm)]
   return values.reduce((sum, [, value]) => sum + Number(value), 0)
 }
 
@@ -43,6 +43,21 @@ test('a flood of one socket: answered in order, then refused, then closed; the n
   expect(refused.length).toBeGreaterThan(0)
   expect(refused).toEqual(answers.slice(-refused.length))
   expect(await player.ask({ type: 'Ping' })).toMatchObject({ type: 'Pong' })
+})
+
+test.each([
+  ['what nobody knows', { type: 'Nonsense' }, 'unknown_type'],
+  ['tokens', { type: 'Authenticate', token: tokenOf('somebody-else') }, 'auth_denied'],
+])('a flood of %s: answered, then refused, then closed', async (_name, frame, code) => {
+  await using flooder = await signIn(gateway.wsUrl, `flood-${frame.type}`, { features: ['acks'] })
+  for (let at = 0; at < 2000; at++) flooder.send({ ...frame, id: `f${at}` })
+  expect(await flooder.closed).toEqual({ code: 4029, reason: 'rate_limited' })
+  const codes = flooder.received
+    .filter(({ id }) => String(id).startsWith('f'))
+    .map((answer) => answer['code'])
+  expect(codes[0]).toBe(code)
+  expect(new Set(codes)).toEqual(new Set([code, 'rate_limited']))
+  expect(codes.length).toBeLessThan(300)
 })
 
 test('subscribing and leaving over and over leaves nothing behind', async () => {

@@ -1,6 +1,6 @@
 /** How a gateway process starts, or says why it doesn't. */
 import { generateKeyPairSync } from 'node:crypto'
-import { connectWs, signToken } from '@gw/testing'
+import { connectWs, freePort, signToken, startRedis } from '@gw/testing'
 import { expect, test } from 'vitest'
 import { startApp } from './harness/app-process.ts'
 import { secret, startGateway, tokenOf } from './harness/platform.ts'
@@ -79,4 +79,37 @@ test.each([
 ])('says which way messages are written: %o', async (env, nativeSend) => {
   await using gateway = await startGateway(env)
   expect(await gateway.process.line('started')).toMatchObject({ nativeSend })
+})
+
+test('an entry of one’s own has rules of its own, in each of several workers', async () => {
+  await using redis = await startRedis()
+  await using gateway = await startGateway(
+    { REDIS_URL: redis.url, WORKERS: '2' },
+    { entry: 'test/fixtures/own-entry.ts' },
+  )
+  await gateway.ready()
+  // They go to the workers by turns.
+  for (const user of ['own-ann', 'own-ben']) {
+    const socket = await connectWs(gateway.wsUrl)
+    socket.send({ type: 'Authenticate', token: tokenOf(user) })
+    await socket.next('Welcome')
+    socket.send({ type: 'SubscribeTable', tableId: 'of-somebody' })
+    expect(await socket.next('Error')).toMatchObject({ code: 'forbidden' })
+    await socket.close()
+  }
+})
+
+test('without Redis, and so without the list of revoked tokens, tokens are taken or refused as it is set', async () => {
+  const REDIS_URL = `redis://127.0.0.1:${await freePort()}`
+  await using open = await startGateway({ REDIS_URL })
+  await using closed = await startGateway({ REDIS_URL, REVOCATION_FAIL_OPEN: 'false' })
+  const [taken, refused] = await Promise.all(
+    [open, closed].map((gateway) => gateway.fetch('/api/nowhere', { userId: 'rv-ann' })),
+  )
+  expect(taken?.status).toBe(404)
+  expect(refused?.status).toBe(503)
+  expect(refused?.headers.get('retry-after')).toBe('1')
+  const socket = await connectWs(closed.wsUrl)
+  socket.send({ type: 'Authenticate', token: tokenOf('rv-ann') })
+  expect(await socket.closed).toMatchObject({ code: 1011, reason: 'Authentication unavailable' })
 })

@@ -19,7 +19,7 @@ export const faultSchema = z.strictObject({
     .enum(Object.keys(status))
     .refine((name) => codes.includes(name), 'not a gRPC error code')
     .default('UNAVAILABLE'),
-  details: z.string().max(500).default('FAULT_INJECTED'),
+  details: z.string().max(500).default('fault injected'),
   /** How many calls it hits before it goes away. Absent: until cleared. */
   count: z.int().positive().optional(),
 })

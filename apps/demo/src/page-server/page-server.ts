@@ -18,7 +18,7 @@ const troubles: Readonly<Record<'slow' | 'failing' | 'hanging', Fault>> = {
 }
 
 function fault(kind: Fault['kind']): Fault {
-  return { service: 'game', kind, delayMs: 0, code: 'UNAVAILABLE', details: 'FAULT_INJECTED' }
+  return { service: 'game', kind, delayMs: 0, code: 'UNAVAILABLE', details: 'fault injected' }
 }
 
 const tokenWish = z.strictObject({ user: z.enum(demoUsers) })

@@ -6,7 +6,8 @@
  *                 └── 503 ◀─────────┘                   within the deadline and 10 % of the calls
  *
  * The breaker opens after 5 failures in a row, or half of at least 20 calls in 10 s, for 5 s; then one call tries.
- * Failures are what says that the backend itself is ill: unavailable, or too late. A refusal is an answer.
+ * Failures are what says that the backend itself is ill: unavailable, or too late. A refusal is an answer. A call that its
+ * client gave up, or left too little time, says nothing: it counts for neither, and a try that ends so is none.
  */
 import {
   BrokenCircuitError,
@@ -39,7 +40,11 @@ export interface GuardedCall<T> {
   /** By `performance.now()`; no retry begins when too little is left. */
   readonly deadlineAtMs: number
   readonly run: () => Promise<T>
+  /** Whether what it gave says nothing of the backend. Default: it never does. */
+  readonly isSilent?: (value: T) => boolean
 }
+
+type Retriable = Pick<GuardedCall<never>, 'idempotent' | 'deadlineAtMs' | 'mayRepeat'>
 
 export interface BackendGuard {
   /** Rejects with `unavailable` and a retry time when the call may not go on, else with what the call gave. */
@@ -51,7 +56,10 @@ const retryShare = 0.1
 /** Retries that may be made before any call was: a lone failing call still gets its second chance. */
 const spareRetries = 3
 
-/** What a second try may cure, of a call that changes nothing: nobody there, or a connection that broke. */
+/**
+ * What a second try may cure, of a call that changes nothing: nobody there, or a connection that broke. Without a reason
+ * it is a refusal, which stands.
+ */
 const retryable: ReadonlySet<string> = new Set(['unavailable', 'bad_gateway'])
 
 function isBackendIll(error: unknown): boolean {
@@ -76,6 +84,18 @@ class EitherBreaker implements IBreaker {
   }
 }
 
+/** What says nothing of the backend: the client went away, was too slow, sent too much, or gave too little time. */
+function isSilence(error: unknown): boolean {
+  if (!(error instanceof GatewayError)) return false
+  if (error.code === 'cancelled' || error.code === 'payload_too_large') return true
+  return (
+    error.reason === 'budget_spent' || error.reason === 'client_too_slow' || error.reason === 'upstream_busy'
+  )
+}
+
+/** What a call throws past the breaker when its outcome says nothing. */
+class Silence extends Error {}
+
 type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown }
 
 function stateOf(state: CircuitState): BreakerState {
@@ -99,7 +119,9 @@ function wait(ms: number): Promise<void> {
 /** One guard per backend. */
 export function createBackendGuard(options: BackendGuardOptions = {}): BackendGuard {
   const { maxConcurrent = 256, openMs = 5000, onState, onRetry } = options
-  const breaker = circuitBreaker(handleWhen(isBackendIll), {
+  // Thrown and not counted is what says nothing; but of the one call that tries, which would close the breaker.
+  const counts = (error: unknown): boolean => isBackendIll(error) || breaker.state === CircuitState.HalfOpen
+  const breaker = circuitBreaker(handleWhen(counts), {
     halfOpenAfter: openMs,
     breaker: new EitherBreaker(),
   })
@@ -107,40 +129,46 @@ export function createBackendGuard(options: BackendGuardOptions = {}): BackendGu
   breaker.onStateChange((state) => onState?.(stateOf(state)))
   let retryBudget = spareRetries
 
-  async function once<T>(run: () => Promise<T>): Promise<T> {
-    // A refusal proves that the backend lives: to the breaker it is a success.
-    const judged = async (): Promise<Outcome<T>> => {
+  const breakerOpen = (cause?: unknown): GatewayError =>
+    new GatewayError('unavailable', undefined, { cause, retryAfterMs: openMs, reason: 'breaker_open' })
+
+  async function once<T>({ run, isSilent }: GuardedCall<T>): Promise<T> {
+    let outcome: Outcome<T> | undefined
+    const judged = async (): Promise<void> => {
+      let silent: boolean
       try {
-        return { ok: true, value: await run() }
+        const value = await run()
+        outcome = { ok: true, value }
+        silent = isSilent?.(value) === true
       } catch (error) {
         if (isBackendIll(error)) throw error
-        return { ok: false, error }
+        // A refusal proves that the backend lives: to the breaker it is a success.
+        outcome = { ok: false, error }
+        silent = isSilence(error)
       }
+      if (silent) throw new Silence()
     }
+    // One call is trying: to wait for it, as cockatiel would, takes the time of those who can be told at once.
+    if (breaker.state === CircuitState.HalfOpen) throw breakerOpen()
     if (running >= maxConcurrent)
       throw new GatewayError('unavailable', undefined, { reason: 'upstream_busy' })
-    let outcome: Outcome<T>
     running += 1
     try {
-      outcome = await breaker.execute(judged)
+      await breaker.execute(judged)
     } catch (error) {
-      if (error instanceof BrokenCircuitError)
-        throw new GatewayError('unavailable', undefined, {
-          cause: error,
-          retryAfterMs: openMs,
-          reason: 'breaker_open',
-        })
-      throw error
+      if (error instanceof BrokenCircuitError) throw breakerOpen(error)
+      if (!(error instanceof Silence)) throw error
     } finally {
       running -= 1
     }
-    if (outcome.ok) return outcome.value
-    throw outcome.error
+    if (outcome?.ok) return outcome.value
+    throw outcome?.error
   }
 
-  function mayRetry(error: unknown, call: GuardedCall<unknown>, pauseMs: number): boolean {
+  function mayRetry(error: unknown, call: Retriable, pauseMs: number): boolean {
     if (!call.idempotent || breaker.state !== CircuitState.Closed || retryBudget < 1) return false
-    if (!(error instanceof GatewayError) || !retryable.has(error.code)) return false
+    if (!(error instanceof GatewayError) || error.reason === undefined || !retryable.has(error.code))
+      return false
     return performance.now() + pauseMs < call.deadlineAtMs && call.mayRepeat?.() !== false
   }
 
@@ -151,14 +179,14 @@ export function createBackendGuard(options: BackendGuardOptions = {}): BackendGu
     async call(call) {
       retryBudget = Math.min(retryBudget + retryShare, 10)
       try {
-        return await once(call.run)
+        return await once(call)
       } catch (error) {
         const pauseMs = 50 + Math.random() * 100
         if (!mayRetry(error, call, pauseMs)) throw error
         retryBudget -= 1
         onRetry?.()
         await wait(pauseMs)
-        return once(call.run)
+        return once(call)
       }
     },
   }

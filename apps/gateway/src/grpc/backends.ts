@@ -10,7 +10,7 @@ import { PlayerService } from './gen/player/player_pb.ts'
 import { type BackendGuard, type BreakerState, createBackendGuard } from './backend-guard.ts'
 import { createServiceClient, type ServiceClient, type ServiceClientOptions } from './service-client.ts'
 
-/** The services by the names that logs and metrics know. */
+/** The services by the names that logs and metrics know; traces have gRPC's own (`game.GameService`). */
 export type BackendName = 'game' | 'player' | 'event' | 'notify'
 
 export interface Backends {
@@ -81,6 +81,8 @@ export function createBackends({ addresses, tls, ...shared }: BackendsOptions): 
   const options = (service: BackendName): ServiceClientOptions => ({
     ...shared,
     guard: guards[service],
+    // By the name that the breaker and the retries have: what belongs together can be asked for together.
+    onCall: (call) => shared.onCall?.({ ...call, service }),
     onReconnect: () => shared.onReconnect?.(service),
     address: addresses[service].replace(/^(?!dns:)[a-z][a-z0-9+.-]*:\/\//i, '').replace(/\/$/, ''),
     credentials: secured.credentials,

@@ -21,7 +21,6 @@ export interface PublisherServerOptions {
   readonly port: number
   /** Each call is answered inside of it. */
   readonly scope: CallScope
-  readonly onPublish?: (result: { readonly channel: string; readonly code: number }) => void
 }
 
 export interface PublisherServer {
@@ -91,13 +90,8 @@ function unary<I extends DescMessage, O extends DescMessage>(
 type Message = Pick<PublishRequest, 'channel' | 'payloadJson' | 'idempotencyKey'>
 
 /** Serves `gateway.v1.PublisherService` in plaintext; bind it to a private address. */
-export function createPublisherServer({
-  broadcast,
-  host,
-  port,
-  scope,
-  onPublish,
-}: PublisherServerOptions): PublisherServer {
+export function createPublisherServer(options: PublisherServerOptions): PublisherServer {
+  const { broadcast, host, port, scope } = options
   const server = new Server({ 'grpc.max_receive_message_length': 1024 * 1024 })
 
   function send({ channel, payloadJson, idempotencyKey }: Message): Promise<PublishResult> {
@@ -109,15 +103,8 @@ export function createPublisherServer({
   }
 
   async function publish(message: Message) {
-    const { channel } = message
-    try {
-      const { epoch, seq, duplicate } = await send(message)
-      onPublish?.({ channel, code: status.OK })
-      return { channel, epoch, seq: BigInt(seq), duplicate }
-    } catch (error) {
-      onPublish?.({ channel, code: refusalOf(error).code })
-      throw error
-    }
+    const { epoch, seq, duplicate } = await send(message)
+    return { channel: message.channel, epoch, seq: BigInt(seq), duplicate }
   }
 
   const publishMethod = PublisherService.method.publish

@@ -57,16 +57,28 @@ function reasonOf(code: status): FailureReason | undefined {
   return failed.has(code) ? 'upstream_failed' : undefined
 }
 
-/** A failed backend call: `code` by the one error table, `status` and `details` as the backend gave them. */
+/** `NOT_YOUR_TURN`: a service that has a word for it has judged the call. What grpc-js says by itself is prose. */
+function codeWordOf(details: string): string | undefined {
+  return /^[A-Z][A-Z_]{2,63}$/.test(details) ? details : undefined
+}
+
+/**
+ * A failed backend call: `code` by the one error table, `status` and `details` as the backend gave them. With a code word
+ * it is a refusal whatever its status, and has no `reason`: Game says UNAVAILABLE of a key whose first call still runs.
+ */
 export class BackendError extends GatewayError {
   readonly status: number
   readonly details: string
+  readonly codeWord: string | undefined
 
-  constructor(error: ServiceError, reason: FailureReason | undefined = reasonOf(error.code)) {
+  constructor(error: ServiceError, failure: FailureReason | undefined = reasonOf(error.code)) {
+    const codeWord = codeWordOf(error.details)
+    const reason = codeWord === undefined ? failure : undefined
     super(codeOfGrpcStatus(error.code), undefined, { cause: error, ...(reason && { reason }) })
     this.name = 'BackendError'
     this.status = error.code
     this.details = error.details
+    this.codeWord = codeWord
   }
 }
 
@@ -113,8 +125,6 @@ interface AttemptOptions {
   readonly metadata: Metadata
   /** By `performance.now()`: of the whole call, retries included. */
   readonly deadlineAtMs: number
-  /** The request had less time left than a call may take: a client's haste must not count against the backend. */
-  readonly isCutShort: boolean
   readonly signal?: AbortSignal
 }
 
@@ -176,7 +186,9 @@ export function createServiceClient<S extends DescService>(
             return reject(
               new GatewayError('bad_gateway', undefined, { cause: error, reason: 'upstream_failed' }),
             )
-          const isCutShort = error.code === status.DEADLINE_EXCEEDED && callOptions.isCutShort
+          // With less time left than a call may take: a client's haste must not count against the backend.
+          const isCutShort =
+            error.code === status.DEADLINE_EXCEEDED && deadlineAtMs - startedAt < options.timeoutMs * 0.9
           reject(isCutShort ? new BackendError(error, 'budget_spent') : new BackendError(error))
         },
       ),
@@ -207,7 +219,6 @@ export function createServiceClient<S extends DescService>(
       attempt(method, request, {
         metadata,
         deadlineAtMs,
-        isCutShort: deadlineAtMs - now < options.timeoutMs * 0.9,
         ...(callOptions.signal && { signal: callOptions.signal }),
       })
     return options.guard ? options.guard.call({ idempotent: isRead(method), deadlineAtMs, run }) : run()

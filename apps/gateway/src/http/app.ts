@@ -53,6 +53,8 @@ export interface HttpAppOptions {
   readonly hasApiPage: boolean
   /** The time that all backend calls of one request share. */
   readonly budgetMs: number
+  /** An error that nobody foresaw, answered with 500, or one that could not be answered: its connection was ended. */
+  readonly onDefect?: (error: unknown) => void
 }
 
 const jsonLimitBytes = 100 * 1024
@@ -120,6 +122,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   app.disable('x-powered-by')
   app.disable('etag')
   app.set('query parser', 'simple')
+  if (options.onDefect) app.response.onDefect = options.onDefect
 
   const fixed = createFixedFields(options.corsOrigins)
   const admit = inTurn(

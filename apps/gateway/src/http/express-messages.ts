@@ -15,6 +15,9 @@ export function messageClasses(app: Express): MessageClasses {
   class AppResponse<Request extends IncomingMessage> extends ServerResponse<Request> {}
   Object.setPrototypeOf(AppRequest.prototype, app.request)
   Object.setPrototypeOf(AppResponse.prototype, app.response)
+  // By this undici knows a server's request. Of any other body that it gives up it ends the socket too: the client's, to
+  // whom the answer is still to be told.
+  Object.defineProperty(AppRequest.prototype, 'constructor', { value: IncomingMessage })
   Object.assign(app, { request: AppRequest.prototype, response: AppResponse.prototype })
   return { IncomingMessage: AppRequest, ServerResponse: AppResponse }
 }

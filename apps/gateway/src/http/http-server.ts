@@ -1,5 +1,6 @@
 /** The public port's HTTP server: its deadlines and bounds, and the answer to what never becomes a request. */
-import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import { Server as NetServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { MessageClasses } from './express-messages.ts'
 
@@ -8,6 +9,8 @@ export interface HttpServerOptions {
   readonly headersTimeoutMs?: number
   /** From the first byte of a request to its last. Default 30 000. */
   readonly requestTimeoutMs?: number
+  /** An answer that was ended, and of which its client takes nothing for so long (at most twice), is cut off. Default 30 000. */
+  readonly unreadTimeoutMs?: number
   /** TCP connections at once, sockets among them; more are closed as they come. Default: no bound. */
   readonly maxConnections?: number
   /** What requests and answers are made of. Default: Node's own. */
@@ -42,11 +45,53 @@ function refuseBrokenRequest(error: Error & { readonly code?: string }, socket: 
   socket.once('close', () => clearTimeout(lingering))
 }
 
+/**
+ * Called when nothing came or went on a connection for a while. An answer that is still made has its own deadline; one that
+ * was made stays in memory until its client takes it.
+ */
+function endUnread(this: ServerResponse, socket: Socket): void {
+  if (this.writableEnded) socket.destroy()
+  // Its end may still come, and that alone would not start the clock again.
+  else socket.setTimeout(socket.timeout ?? 0)
+}
+
 /** A server with deadlines for headers and bodies; sockets that were upgraded have deadlines of their own. */
 export function createHttpServer(listener: RequestListener, options: HttpServerOptions = {}): Server {
   const { headersTimeoutMs: headersTimeout = 5000, requestTimeoutMs: requestTimeout = 30_000 } = options
-  const server = createServer({ ...fixed, ...options.messages, headersTimeout, requestTimeout }, listener)
+  const { unreadTimeoutMs = 30_000, messages } = options
+  const server = createServer(
+    { ...fixed, ...messages, headersTimeout, requestTimeout },
+    (request, response) => {
+      response.setTimeout(unreadTimeoutMs).on('timeout', endUnread)
+      listener(request, response)
+    },
+  )
   if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections
   server.on('clientError', refuseBrokenRequest)
   return server
+}
+
+export interface CloseOptions {
+  /** How long a connection that rests is kept for a request that may be on its way. */
+  readonly lingerMs: number
+  /** Then connections are cut off, whatever they are at. */
+  readonly timeoutMs: number
+}
+
+/**
+ * Takes no connection any more; resolves when all are gone. What still comes on one that is there is answered, with
+ * `Connection: close`: a client that was cut off instead could not know whether its request was done (RFC 9112 §9.5).
+ */
+export async function closeHttpServer(server: Server, { lingerMs, timeoutMs }: CloseOptions): Promise<void> {
+  server.prependListener('request', (_request, response: ServerResponse) => {
+    response.shouldKeepAlive = false
+  })
+  const rest = setInterval(() => server.closeIdleConnections(), lingerMs)
+  const late = setTimeout(() => server.closeAllConnections(), timeoutMs)
+  const { promise, resolve } = Promise.withResolvers<void>()
+  // Not the HTTP server's own, which ends connections that rest at once.
+  NetServer.prototype.close.call(server, () => resolve())
+  await promise
+  clearInterval(rest)
+  clearTimeout(late)
 }

@@ -7,7 +7,7 @@ import { STATUS_CODES } from 'node:http'
 import { z } from 'zod'
 import type { Json } from '../grpc/relay-json.ts'
 import type { DocumentedRoute, RouteExample } from './route.ts'
-import { errorShape } from './routes/answers.ts'
+import { errorShape, limitShape } from './routes/answers.ts'
 
 export interface ApiDocument {
   readonly openapi: '3.1.0'
@@ -131,12 +131,19 @@ function requestBodyOf(route: DocumentedRoute, hoist: (schema: Json) => Json): J
   }
 }
 
-function errorResponse(description: string): Json {
-  const schema = { $ref: '#/components/schemas/Error' }
+function errorResponse(description: string, schema: Json = errorSchema): Json {
   return { description, content: { 'application/json': { schema }, 'application/problem+json': { schema } } }
 }
 
+const errorSchema: Json = { $ref: '#/components/schemas/Error' }
+const orOfLimits: Json = { anyOf: [errorSchema, { $ref: '#/components/schemas/LimitRefusal' }] }
+
 const errorResponses: Readonly<Record<string, Json>> = {
+  '429': errorResponse(
+    'Too many requests of the user or the address; Retry-After says when to go on.',
+    orOfLimits,
+  ),
+  '503': errorResponse('As 5XX, or the limits could not be asked and are not to be passed over.', orOfLimits),
   '4XX': errorResponse('Refused; the code says why.'),
   '5XX': errorResponse(
     'A part is down or failed; X-Gateway-Reason says whose failure it is. Retry-After where a retry can help.',
@@ -185,7 +192,7 @@ export function openApiDocument(routes: readonly DocumentedRoute[]): ApiDocument
     const path = templateOf(route.path)
     paths[path] = { ...paths[path], [route.method]: operationOf(route, hoist) }
   }
-  hoist(jsonSchemaOf(errorShape, 'output'))
+  for (const shape of [errorShape, limitShape]) hoist(jsonSchemaOf(shape, 'output'))
   return {
     openapi: '3.1.0',
     info: {

@@ -8,7 +8,10 @@ export interface ProxyDispatcherOptions {
   readonly tls?: BackendTls
 }
 
-/** Connections to HTTP backends: kept alive, connected within 1 s, first byte and idle bounded. */
+/** To one origin, at once: what a guard lets through beyond them would wait in a queue. */
+export const mostConnections = 128
+
+/** HTTP/1.1 connections to backends: kept alive, connected within 1 s, first byte and idle bounded. */
 export class ProxyDispatcher extends Agent {
   readonly #slabs: ReadSlabs
 
@@ -16,7 +19,9 @@ export class ProxyDispatcher extends Agent {
     const { serverName, ...files } = tls
     const slabs = createReadSlabs()
     super({
-      connections: 128,
+      connections: mostConnections,
+      // Over HTTP/2 undici resets no stream whose request's body breaks off: a few such, and the origin takes no more.
+      allowH2: false,
       connect: {
         timeout: 1000,
         onread: slabs.onread,

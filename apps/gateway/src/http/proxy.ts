@@ -81,6 +81,8 @@ interface Exchange {
 
 /** One try; resolves with the code for metrics when the exchange is over, rejects when it failed. */
 function relay({ request, response, ...exchange }: Exchange, options: ProxyOptions): Promise<string> {
+  // It left while it was judged, or while the second try waited.
+  if (response.destroyed) return Promise.resolve('client_closed')
   const { target, dispatcher, timeoutMs, maxBodyBytes = 10_485_760 } = options
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   let upstream: Dispatcher.DispatchController | undefined
@@ -92,12 +94,18 @@ function relay({ request, response, ...exchange }: Exchange, options: ProxyOptio
   const timer = setTimeout(() => end(lateness()), exchange.deadlineAtMs - startedAt)
 
   function lateness(): GatewayError {
-    if (exchange.hasBody && !request.complete) return cutShort('client_too_slow')
+    const isHasty = exchange.deadlineAtMs - startedAt < timeoutMs * 0.9
+    // It never had a connection: the backend has not heard of it.
+    if (upstream === undefined)
+      return isHasty
+        ? cutShort('budget_spent')
+        : new GatewayError('unavailable', undefined, { reason: 'upstream_busy' })
+    // A body that is paused waits for the backend.
+    if (exchange.hasBody && !request.complete && request.readableFlowing !== false)
+      return cutShort('client_too_slow')
     // Headers came: what is late is the rest, and the client may be the one who keeps it.
     if (answering) return new GatewayError('timeout')
-    return exchange.deadlineAtMs - startedAt < timeoutMs * 0.9
-      ? cutShort('budget_spent')
-      : tooLate(new Error('deadline'))
+    return isHasty ? cutShort('budget_spent') : tooLate(new Error('deadline'))
   }
 
   function settle(): boolean {
@@ -147,7 +155,11 @@ function relay({ request, response, ...exchange }: Exchange, options: ProxyOptio
         if (ended) controller.abort(ended)
       },
       onResponseStart(_controller, statusCode, headers) {
+        // Early hints and the like: the answer is still to come.
+        if (statusCode < 200) return
         answering = true
+        // What is left of the body will not be read.
+        if (exchange.hasBody && !request.complete) response.setHeader('Connection', 'close')
         relayHead(response, statusCode, headers)
       },
       onResponseData(controller, chunk) {
@@ -184,6 +196,12 @@ export function createProxy(options: ProxyOptions): RequestHandler {
   const perUser = new Map<string, number>()
   const identityHeaders = createIdentityHeaders()
 
+  function leave(user: string): void {
+    const left = (perUser.get(user) ?? 1) - 1
+    if (left === 0) perUser.delete(user)
+    else perUser.set(user, left)
+  }
+
   async function exchange(request: Request, response: Response, user: string): Promise<void> {
     const startedAt = performance.now()
     const length = request.headers['content-length']
@@ -206,7 +224,13 @@ export function createProxy(options: ProxyOptions): RequestHandler {
       })
       const idempotent = !hasBody && (request.method === 'GET' || request.method === 'HEAD')
       const run = (): Promise<string> => relay({ request, response, deadlineAtMs, hasBody, headers }, options)
-      return guard.call({ idempotent, deadlineAtMs, run, mayRepeat: () => !response.headersSent })
+      return guard.call({
+        idempotent,
+        deadlineAtMs,
+        run,
+        mayRepeat: () => !response.headersSent,
+        isSilent: (code) => code === 'client_closed',
+      })
     }
     try {
       done(await (options.around ? options.around(request, send) : send()))
@@ -216,11 +240,11 @@ export function createProxy(options: ProxyOptions): RequestHandler {
       if (hasBody && !request.complete && !response.headersSent) response.setHeader('Connection', 'close')
       sendError(response, error)
     } finally {
-      const left = (perUser.get(user) ?? 1) - 1
-      if (left === 0) perUser.delete(user)
-      else perUser.set(user, left)
+      // An answer that its client has not taken is memory still, and keeps the place.
+      if (response.writableLength === 0 || response.destroyed) leave(user)
+      else response.once('close', () => leave(user))
     }
   }
 
-  return (request, response) => void exchange(request, response, request.auth?.subject ?? '')
+  return (request, response) => exchange(request, response, request.auth?.subject ?? '')
 }

@@ -5,10 +5,16 @@
  * nothing that was hidden behind such a request is served.
  */
 import type { IncomingMessage } from 'node:http'
-import type { RequestHandler } from 'express'
+import type { Request, RequestHandler } from 'express'
 import { GatewayError } from '../errors.ts'
 
-const ambiguousPath = /%2f|%5c|%2e|%00|\\|\/\/|;|[^\x21-\x7e]|(?:^|\/)\.{1,2}(?:\/|$)/i
+export interface RequestGuardOptions {
+  /** Lets `%2f` and `%5c` pass in a path, where no second server reads it. Default false. */
+  readonly encodedSeparators?: boolean
+}
+
+const encodedSeparator = /%2f|%5c/i
+const ambiguousPath = /%2e|%00|\\|\/\/|;|[^\x21-\x7e]|(?:^|\/)\.{1,2}(?:\/|$)/i
 
 /** Of a request's target in origin form. */
 export function pathOf(target: string): string {
@@ -16,10 +22,11 @@ export function pathOf(target: string): string {
   return queryAt < 0 ? target : target.slice(0, queryAt)
 }
 
-function isPlainPath(target: string): boolean {
+function isPlainPath(target: string, { encodedSeparators = false }: RequestGuardOptions): boolean {
   const path = pathOf(target)
   if (!path.startsWith('/') || ambiguousPath.test(path)) return false
   if (!path.includes('%')) return true
+  if (!encodedSeparators && encodedSeparator.test(path)) return false
   try {
     decodeURIComponent(path)
     return true
@@ -38,16 +45,16 @@ function countOf({ rawHeaders }: IncomingMessage, name: string): number {
   return count
 }
 
-function problemOf(request: IncomingMessage, target: string): string | undefined {
+function problemOf(request: Request, options: RequestGuardOptions): string | undefined {
   const coding = request.headers['transfer-encoding']
   if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked') return 'Unknown transfer coding'
   if (countOf(request, 'host') > 1) return 'More than one Host'
-  return isPlainPath(target) ? undefined : 'Ambiguous request path'
+  return isPlainPath(request.originalUrl, options) ? undefined : 'Ambiguous request path'
 }
 
-export function requestGuard(): RequestHandler {
+export function requestGuard(options: RequestGuardOptions = {}): RequestHandler {
   return (request, response, next) => {
-    const problem = problemOf(request, request.originalUrl)
+    const problem = problemOf(request, options)
     if (problem === undefined) return next()
     response.setHeader('Connection', 'close')
     next(new GatewayError('invalid_request', problem))

@@ -88,6 +88,12 @@ function idempotencyKeyOf(request: Request, caller: Identity): string {
   return given === '' ? randomUUID() : `${caller.subject}:${given}`
 }
 
+/** Parameters with a value: `?tableId=` is as if it weren't there. */
+function givenOf(query: Request['query']): Request['query'] {
+  const isGiven = (value: unknown): boolean => typeof value !== 'string' || value.trim() !== ''
+  return Object.fromEntries(Object.entries(query).filter(([, value]) => isGiven(value)))
+}
+
 function invalidInput(
   { invalid }: Pick<Route<unknown, unknown, unknown>, 'invalid'>,
   results: readonly z.ZodSafeParseResult<unknown>[],
@@ -106,7 +112,7 @@ export function route<Params, Query, Body>(definition: Route<Params, Query, Body
     const aborted = new AbortController()
     response.once('close', () => aborted.abort())
     const params = definition.params.safeParse(request.params)
-    const query = definition.query.safeParse(request.query)
+    const query = definition.query.safeParse(givenOf(request.query))
     const body = definition.body.safeParse(request.body ?? {})
     if (!params.success || !query.success || !body.success)
       throw invalidInput(definition, [params, query, body])

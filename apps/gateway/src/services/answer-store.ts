@@ -21,8 +21,11 @@ export type BeginResult =
 /** Rejects when what it knows can't be reached. */
 export interface AnswerStore {
   begin(request: KeptRequest): Promise<BeginResult>
-  /** The answer, for `keepMs` from now. */
-  finish(request: KeptRequest, answer: KeptAnswer): Promise<void>
+  /**
+   * Keeps the answer for `keepMs`, unless another attempt that took over had one first: resolves to the one that is kept, for
+   * all attempts to give.
+   */
+  finish(request: KeptRequest, answer: KeptAnswer): Promise<KeptAnswer>
   /** Nothing came of it: the next attempt may begin at once. */
   giveUp(request: KeptRequest, lease: string): Promise<void>
 }
@@ -66,8 +69,11 @@ export class MemoryAnswerStore implements AnswerStore {
     return { type: 'begun', lease }
   }
 
-  async finish(request: KeptRequest, answer: KeptAnswer): Promise<void> {
+  async finish(request: KeptRequest, answer: KeptAnswer): Promise<KeptAnswer> {
+    const kept = this.#entries.get(keyOf(request))?.answer
+    if (kept !== undefined) return kept
     this.#entries.set(keyOf(request), { what: request.what, answer }, { ttl: this.#times.keepMs })
+    return answer
   }
 
   async giveUp(request: KeptRequest, lease: string): Promise<void> {

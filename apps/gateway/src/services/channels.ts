@@ -124,6 +124,8 @@ export function createChannels({ broker, subscriptions, kindOf, ...hooks }: Chan
 
   return {
     async join(connection, channel, options = {}) {
+      // What it left when it closed must not come back.
+      if (connection.state !== 'open') throw new GatewayError('cancelled')
       const place = subscriptions.subscribe(connection.id, channel)
       if (!place.ok) throw new SubscriptionCapError()
       const isNew = !joined.get(connection.id)?.has(channel)

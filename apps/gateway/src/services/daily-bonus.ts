@@ -20,8 +20,8 @@ export interface DailyBonusOptions {
 }
 
 export interface DailyBonus {
-  /** Asks for the bonus with the caller's own token. True when Balance accepted; never throws; 2 s at most. */
-  grant(player: { readonly userId: string; readonly authorization: string }): Promise<boolean>
+  /** Asks for the bonus with the caller's own token. What came of it goes to `onEvent`. Never rejects; 2 s at most. */
+  grant(player: { readonly userId: string; readonly authorization: string }): Promise<void>
 }
 
 const timeoutMs = 2000
@@ -54,10 +54,8 @@ export function createDailyBonus({
         await response.body.dump()
         const granted = response.statusCode >= 200 && response.statusCode < 300
         onEvent({ type: granted ? 'granted' : 'failed', userId, status: response.statusCode })
-        return granted
       } catch (error) {
         onEvent({ type: 'failed', userId, error })
-        return false
       }
     },
   }

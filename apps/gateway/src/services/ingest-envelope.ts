@@ -37,6 +37,23 @@ export interface ChannelPublication {
   readonly sourceId: string
 }
 
+/** What is wrong with an envelope: it is no JSON object, or the first of its fields that is not as it must be. */
+export const malformedReasons = ['json', 'channel', 'tableId', 'payload', 'sourceId'] as const
+export type MalformedReason = (typeof malformedReasons)[number]
+
+export interface MalformedEnvelope {
+  readonly malformed: MalformedReason
+  /** Who published, where that much can be read. */
+  readonly sourceId?: string
+}
+
+/** Something came on the old channel that is no envelope: it is passed over, and whoever waits for it sees nothing. */
+export interface IngestEvent {
+  readonly type: 'ingest_malformed'
+  readonly reason: MalformedReason
+  readonly sourceId?: string
+}
+
 const digest = (data: string): string => createHash('sha256').update(data).digest('base64url')
 
 /** The web client's schema wants `bettingStructure`, which Game leaves out of lobby rows. */
@@ -50,16 +67,24 @@ export function normaliseLobby(payload: unknown): unknown {
   return { ...parsed.data, tables }
 }
 
-/** Parses one envelope; undefined when it isn't one (the caller counts it). Timer messages belong to their table. */
-export function parseIngestEnvelope(raw: Buffer | string): ChannelPublication | undefined {
+function malformed(json: unknown, field: PropertyKey | undefined): MalformedEnvelope {
+  const sourceId = typeof json === 'object' && json !== null && 'sourceId' in json ? json.sourceId : undefined
+  return {
+    malformed: malformedReasons.find((reason) => reason === field) ?? 'json',
+    ...(typeof sourceId === 'string' && sourceId !== '' && { sourceId }),
+  }
+}
+
+/** Parses one envelope, or says what is wrong with it. Timer messages belong to their table. */
+export function parseIngestEnvelope(raw: Buffer | string): ChannelPublication | MalformedEnvelope {
   let json: unknown
   try {
     json = JSON.parse(raw.toString())
   } catch {
-    return undefined
+    return { malformed: 'json' }
   }
   const parsed = envelope.safeParse(json)
-  if (!parsed.success) return undefined
+  if (!parsed.success) return malformed(json, parsed.error.issues[0]?.path[0])
   const { channel, tableId, payload, sourceId, traceparent, requestId } = parsed.data
   const origin = { sourceId, ...(traceparent && { traceparent }), ...(requestId && { requestId }) }
   switch (channel) {

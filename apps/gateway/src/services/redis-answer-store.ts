@@ -11,7 +11,6 @@ import {
 
 /** What is used of an ioredis client. It stays the caller's to close. */
 export interface AnswerRedis {
-  set(key: string, value: string, px: 'PX', ms: number): Promise<unknown>
   set(key: string, value: string, px: 'PX', ms: number, nx: 'NX', get: 'GET'): Promise<string | null>
   eval(script: string, keyCount: number, ...args: string[]): Promise<unknown>
 }
@@ -33,6 +32,13 @@ const entry = z.object({
 /** Deletes KEYS[1] when it still holds ARGV[1]: another attempt's lease stays. */
 const deleteIfSame = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`
 
+/** Sets KEYS[1] to ARGV[1] for ARGV[2] ms, unless an answer is there: then that one is returned. */
+const keepFirst = `
+local found = redis.call('GET', KEYS[1])
+if found and cjson.decode(found).answer ~= nil then return found end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return false`
+
 /** Shared by all instances: one key `<prefix>:{user}:id` a request, with a TTL. Needs Redis 7 (`SET` with `NX` and `GET`). */
 export class RedisAnswerStore implements AnswerStore {
   readonly #options: RedisAnswerStoreOptions
@@ -53,9 +59,11 @@ export class RedisAnswerStore implements AnswerStore {
     return answer === undefined ? { type: 'running' } : { type: 'answered', answer }
   }
 
-  async finish(request: KeptRequest, answer: KeptAnswer): Promise<void> {
+  async finish(request: KeptRequest, answer: KeptAnswer): Promise<KeptAnswer> {
     const { redis, keepMs } = this.#options
-    await redis.set(this.#key(request), JSON.stringify({ what: request.what, answer }), 'PX', keepMs)
+    const value = JSON.stringify({ what: request.what, answer })
+    const found = await redis.eval(keepFirst, 1, this.#key(request), value, String(keepMs))
+    return typeof found === 'string' ? (entry.parse(JSON.parse(found)).answer ?? null) : answer
   }
 
   async giveUp(request: KeptRequest, lease: string): Promise<void> {

@@ -7,6 +7,7 @@
  * Keys are stable (`session:<connectionId>:started`), so a repeat is harmless. A type that Event refuses as an invalid
  * argument is permanent: reported once, counted, not repeated. (Contract §4.3 does not know what `PublishEvents` answers.)
  */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Backends } from '../grpc/backends.ts'
 import { type ErrorCode, errorTable, GatewayError } from '../errors.ts'
 
@@ -59,6 +60,8 @@ interface Queued {
   readonly payload: Readonly<Record<string, string | number>>
   /** Failures that another try is not known to cure. */
   failures: number
+  /** Runs in the asynchronous context of the session it is of: its ids, its trace. */
+  readonly run: <T>(fn: () => T) => T
 }
 
 const maxFailures = 3
@@ -75,6 +78,8 @@ export function createSessionEvents({
 }: SessionEventsOptions): SessionEvents {
   const queue: Queued[] = []
   const refusedTypes = new Set<string>()
+  /** The loop and its timer are of no session. */
+  const outside = AsyncLocalStorage.snapshot()
   let sending: Promise<void> | undefined
   let retry: NodeJS.Timeout | undefined
 
@@ -128,7 +133,7 @@ export function createSessionEvents({
   /** False when nothing is left, or what is left has to wait. */
   async function sendBatch(): Promise<boolean> {
     const batch = nextBatch()
-    const fates = await Promise.all(batch.map(send))
+    const fates = await Promise.all(batch.map((item) => item.run(() => send(item))))
     const gone = new Set(batch.filter((_, at) => fates[at] === 'gone'))
     for (const item of gone) {
       const at = queue.indexOf(item)
@@ -151,13 +156,13 @@ export function createSessionEvents({
     return sending
   }
 
-  function enqueue(item: Omit<Queued, 'failures'>): void {
+  function enqueue(item: Omit<Queued, 'failures' | 'run'>): void {
     if (queue.length >= maxQueued) {
       const dropped = queue.shift()
       if (dropped) onResult({ type: 'dropped', eventType: dropped.eventType })
     }
-    queue.push({ ...item, failures: 0 })
-    if (retry === undefined) void drain()
+    queue.push({ ...item, failures: 0, run: AsyncLocalStorage.snapshot() })
+    if (retry === undefined) void outside(drain)
   }
 
   return {

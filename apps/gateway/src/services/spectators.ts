@@ -1,12 +1,17 @@
 /**
  * Keeps Game's spectator list in step with who watches: a user is a spectator from the first subscription of any socket
- * until the last one ends. Calls are not awaited by the caller; failures are reported, never shown.
+ * until the last one ends. Calls are not awaited by the caller; failures are reported, never shown. A leave that failed is
+ * tried again, or the user would be a spectator for ever.
+ *
+ *   leave ▶ note it for all instances ▶ does another socket watch? ─ yes ▶ done
+ *                                                                  └ no ▶ LeaveSpectator ▶ and now? ─ yes ▶ JoinSpectator
  */
 import { randomUUID } from 'node:crypto'
 import type { Backends } from '../grpc/backends.ts'
+import { keepTrying } from '../ws/keep-trying.ts'
 
 export interface SpectatorsOptions {
-  readonly game: Backends['game']
+  readonly game: Pick<Backends['game'], 'joinSpectator' | 'leaveSpectator'>
   /** Tells all instances that a socket watches the table, or no longer does. */
   readonly note: (connectionId: string, tableId: string, watches: boolean) => Promise<unknown>
   /** Whether the user has a socket on any instance that watches the table, but for the one that has just left. */
@@ -24,6 +29,8 @@ export interface Spectators {
   enterAgain(userId: string, tableId: string): Promise<boolean>
   /** Resolves when the calls under way for the user at the table are done. */
   settled(userId: string, tableId: string): Promise<void>
+  /** Resolves when no call is under way. */
+  allSettled(): Promise<void>
 }
 
 export function createSpectators({ game, note, stillWatches, onError }: SpectatorsOptions): Spectators {
@@ -34,16 +41,17 @@ export function createSpectators({ game, note, stillWatches, onError }: Spectato
   const watching = new Map<string, Set<string>>()
   const placeOf = (userId: string, tableId: string): string => `${userId}\n${tableId}`
 
-  function after(userId: string, tableId: string, step: () => Promise<unknown>): void {
+  /** Resolves or rejects as the step does. */
+  function after(userId: string, tableId: string, step: () => Promise<unknown>): Promise<unknown> {
     const key = placeOf(userId, tableId)
-    const previous = running.get(key) ?? Promise.resolve()
-    const next = previous
-      .then(step)
-      .catch((error: unknown) => onError(error, { userId, tableId }))
+    const result = (running.get(key) ?? Promise.resolve()).then(step)
+    const next = result
+      .catch(() => {})
       .then(() => {
         if (running.get(key) === next) running.delete(key)
       })
     running.set(key, next)
+    return result
   }
 
   // A fresh key each time: with a fixed one a second subscribe within the backend's idempotency window did nothing.
@@ -62,18 +70,27 @@ export function createSpectators({ game, note, stillWatches, onError }: Spectato
     enter(userId, tableId, connectionId) {
       const place = placeOf(userId, tableId)
       watching.set(place, (watching.get(place) ?? new Set()).add(connectionId))
+      const report = (error: unknown): void => onError(error, { userId, tableId })
       after(userId, tableId, () => {
-        void note(connectionId, tableId, true).catch((error: unknown) => onError(error, { userId, tableId }))
+        void note(connectionId, tableId, true).catch(report)
         return join(userId, tableId, connectionId)
-      })
+      }).catch(report)
     },
     leave(userId, tableId, connectionId) {
       const place = placeOf(userId, tableId)
       const here = watching.get(place)
       if (here?.delete(connectionId) && here.size === 0) watching.delete(place)
-      after(userId, tableId, async () => {
-        void note(connectionId, tableId, false).catch((error: unknown) => onError(error, { userId, tableId }))
-        if (await stillWatches(userId, tableId, connectionId)) return
+      let tries = 0
+      let mayBeOut = false
+      async function step(): Promise<void> {
+        // Before the question: of sockets that go at once, on whatever instances, the last one finds nobody.
+        await note(connectionId, tableId, false)
+        if (await stillWatches(userId, tableId, connectionId)) {
+          // Came back elsewhere during a leave that failed: Game may have taken it.
+          if (mayBeOut) await join(userId, tableId, connectionId)
+          return
+        }
+        mayBeOut = true
         await game.leaveSpectator({
           tableId,
           userId,
@@ -81,20 +98,28 @@ export function createSpectators({ game, note, stillWatches, onError }: Spectato
         })
         // Came back elsewhere meanwhile: whichever of the two calls Game took last, the user is there.
         if (await stillWatches(userId, tableId, connectionId)) await join(userId, tableId, connectionId)
+      }
+      void keepTrying({
+        attempt: () => after(userId, tableId, step),
+        // Whoever is back here leaves again.
+        isWanted: () => tries++ === 0 || !watching.has(place),
+        onError: (error) => onError(error, { userId, tableId }),
       })
     },
     async enterAgain(userId, tableId) {
       const [connectionId] = watching.get(placeOf(userId, tableId)) ?? []
       if (connectionId === undefined) return false
       let isIn = false
-      after(userId, tableId, async () => {
+      await after(userId, tableId, async () => {
         isIn = (await join(userId, tableId, connectionId)).ok
-      })
-      await running.get(placeOf(userId, tableId))
+      }).catch((error: unknown) => onError(error, { userId, tableId }))
       return isIn
     },
     async settled(userId, tableId) {
       await running.get(placeOf(userId, tableId))
+    },
+    async allSettled() {
+      while (running.size > 0) await Promise.all(running.values())
     },
   }
 }

@@ -13,6 +13,7 @@ import { RedisConnectionStore, RedisPresenceStore } from '@gw/connections/redis'
 import { type PresenceChanged, presenceChannel, tableChannel } from '@gw/protocol'
 import type { Broker } from '@gw/pubsub'
 import { z } from 'zod'
+import { GatewayError } from '../errors.ts'
 import type { RedisClients } from '../redis.ts'
 
 export interface WhereaboutsOptions {
@@ -30,8 +31,10 @@ export interface Whereabouts {
   readonly sessions: Sessions
   open(connection: StoredConnection): void
   close(connectionId: string): void
-  /** Tells all instances that a socket watches a table, or no longer does. Rejects with `unavailable`. */
+  /** Tells all instances that a socket watches a table, or no longer does, also when it is closed. Rejects with `unavailable`. */
   watch(connectionId: string, tableId: string, watches: boolean): Promise<void>
+  /** Whether a socket of the user watches the table, on any instance, but for the one named. Rejects with `unavailable`. */
+  isWatching(userId: string, tableId: string, except: string): Promise<boolean>
   /** Gives the lease back: call it when the connections are closed. */
   stop(): Promise<void>
 }
@@ -43,6 +46,16 @@ const tableIds = z.array(z.string())
 /** The tables that a connection watched, also one of an instance that died. */
 export function tablesOf({ metadata }: Pick<StoredConnection, 'metadata'>): string[] {
   return tableIds.parse(JSON.parse(metadata?.['tables'] ?? '[]'))
+}
+
+/** The store's refusal as the gateway's own. */
+async function ofStore<T>(call: Promise<T>): Promise<T> {
+  try {
+    return await call
+  } catch (error) {
+    const isAway = error instanceof Error && 'code' in error && error.code === 'unavailable'
+    throw isAway ? new GatewayError('unavailable', undefined, { cause: error }) : error
+  }
 }
 
 function changeMessage({ userId, status, atMs }: PresenceChange): PresenceChanged {
@@ -91,19 +104,30 @@ export function createWhereabouts(options: WhereaboutsOptions): Whereabouts {
       sessions.close(connectionId)
     },
     async watch(connectionId, tableId, watches) {
+      const channel = tableChannel(tableId)
       const connection = own.get(connectionId)
-      if (!connection) return
+      if (!connection) {
+        // Closed. Its record stays until presence has heard of it, for who would reap it; its place goes now: of two sockets
+        // that close together the later one must not find the other.
+        if (!watches) await ofStore(connections.removeChannel(connectionId, channel))
+        return
+      }
       const tables = tablesOf(connection).filter((known) => known !== tableId)
       if (watches && tables.length < maxTables) tables.push(tableId)
       const saved = { ...connection, metadata: { ...connection.metadata, tables: JSON.stringify(tables) } }
       own.set(connectionId, saved)
-      const channel = tableChannel(tableId)
-      await Promise.all([
-        connections.save(saved),
-        watches
-          ? connections.addChannel(connectionId, channel)
-          : connections.removeChannel(connectionId, channel),
-      ])
+      await ofStore(
+        Promise.all([
+          connections.save(saved),
+          watches
+            ? connections.addChannel(connectionId, channel)
+            : connections.removeChannel(connectionId, channel),
+        ]),
+      )
+    },
+    async isWatching(userId, tableId, except) {
+      const watchers = await ofStore(connections.getByChannel(tableChannel(tableId)))
+      return watchers.some((watcher) => watcher.userId === userId && watcher.connectionId !== except)
     },
     async stop() {
       await sessions.flush()

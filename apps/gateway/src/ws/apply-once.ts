@@ -75,14 +75,23 @@ export function createApplyOnce(options: ApplyOnceOptions): ApplyOnce {
     { store, lease }: { readonly store: AnswerStore; readonly lease: string },
     attempt: () => Promise<KeptAnswer>,
   ): Promise<KeptAnswer> {
-    let answer: KeptAnswer | undefined
+    const giveUp = (): Promise<void> => store.giveUp(request, lease).catch(onStoreError)
+    let answer: KeptAnswer
     try {
       answer = await attempt()
+    } catch (error) {
+      await giveUp()
+      throw error
+    }
+    if (isOpen(answer)) {
+      await giveUp()
       return answer
-    } finally {
-      const noted =
-        answer === undefined || isOpen(answer) ? store.giveUp(request, lease) : store.finish(request, answer)
-      await noted.catch(onStoreError)
+    }
+    try {
+      return await store.finish(request, answer)
+    } catch (error) {
+      onStoreError(error)
+      return answer
     }
   }
 

@@ -14,9 +14,9 @@ import type { TypingHandlers } from './handlers/typing.ts'
 /** Anything but Authenticate, which the session handles itself. */
 export type Request = Exclude<ClientMessage, { readonly type: 'Authenticate' }>
 
-/** Resolves to undefined when the message may go on, else to the time to wait. */
+/** Resolves to undefined when the message may go on, else to the time to wait. `invalid` is what no schema knows. */
 export type Limit = (
-  type: Request['type'],
+  type: ClientMessage['type'] | 'invalid',
   session: ClientSession,
 ) => Promise<{ readonly retryAfterMs: number } | undefined>
 

@@ -3,6 +3,7 @@ import type { ActionResult, ClientMessage, ErrorCode, ErrorMessage } from '@gw/p
 import type { ParsedClientMessage } from '@gw/protocol/schemas'
 import { errorTable, GatewayError } from '../errors.ts'
 import { SubscriptionCapError } from '../services/channels.ts'
+import type { ClientSession } from './client-session.ts'
 
 /** Narrows to a JSON object. */
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -40,6 +41,30 @@ export function refusalOf(
     ...(retryable && { retryAfterMs: known.retryAfterMs ?? 1000 }),
     ...('tableId' in message && { tableId: message.tableId }),
     ...(message.id !== undefined && { id: message.id }),
+  }
+}
+
+/**
+ * The contract has no answer to a leave, also where it failed, as when a kick crosses it: today's client, which sends no `id`,
+ * would turn red.
+ */
+export function isUnanswered(
+  { type, id }: ClientMessage,
+  { features }: Pick<ClientSession, 'features'>,
+): boolean {
+  return type === 'LeaveTable' && id === undefined && features.size === 0
+}
+
+/** The answer to a message that no schema knows, of a client that sends too many. */
+export function limitedReply(id: string | undefined, retryAfterMs: number): ErrorMessage {
+  const { message, retryable } = errorTable.rate_limited
+  return {
+    type: 'Error',
+    code: 'rate_limited',
+    message,
+    retryable,
+    retryAfterMs,
+    ...(id !== undefined && { id }),
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * What comes back with a connection: the channels that the client names in `resume`, or the lobby alone.
  *
- *   Welcome ▶ all channels at once: authorise, join, fetch ▶ Resumed ▶ missed messages or a snapshot, channel by channel ▶ live
+ *   Welcome ▶ channels, some at a time: authorise, join, fetch ▶ Resumed ▶ missed messages or a snapshot, channel by channel ▶ live
  */
 import {
   type ChannelKind,
@@ -11,6 +11,7 @@ import {
   type Position,
   type ResumedChannel,
 } from '@gw/protocol'
+import { bulkhead } from 'cockatiel'
 import type { ClientSession } from './client-session.ts'
 import { wireCodeOf } from './error-replies.ts'
 
@@ -49,6 +50,9 @@ export interface RestoreOptions {
   /** Joins what every connection has and `resume` did not bring back, from where the client stated; not awaited either. */
   readonly startStanding: (session: ClientSession, resume: Readonly<Record<string, Position>>) => void
 }
+
+/** Of one socket: each asks Game up to three times, and the others' calls have to fit in beside it. */
+const channelsAtOnce = 8
 
 function refused(error: ErrorCode): Restored {
   return { result: { recovered: false, error }, follow() {} }
@@ -101,11 +105,15 @@ export function createRestore({
     }
     // Tables first: who comes back to one is a member of its chat again, and the chat's question waits for that.
     const named = Object.entries(resume).toSorted(([a], [b]) => Number(isTable(b)) - Number(isTable(a)))
-    const refusals = await Promise.all(named.map(([channel]) => refusalOf(channel, session)))
+    const some = bulkhead(channelsAtOnce, named.length)
+    const refusals = await Promise.all(
+      named.map(([channel]) => some.execute(() => refusalOf(channel, session))),
+    )
     const restored = await Promise.all(
-      named.map(
-        async ([channel, since], at) =>
-          [channel, refusals[at] ?? (await restoreOne(channel, since, session))] as const,
+      named.map(([channel, since], at) =>
+        some.execute(
+          async () => [channel, refusals[at] ?? (await restoreOne(channel, since, session))] as const,
+        ),
       ),
     )
     const channels = Object.fromEntries(restored.map(([channel, { result }]) => [channel, result]))

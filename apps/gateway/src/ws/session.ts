@@ -24,8 +24,8 @@ import { parseClientMessage } from '@gw/protocol/schemas'
 import { GatewayError } from '../errors.ts'
 import type { MessageScope } from '../observe/message-scope.ts'
 import type { ClientSession, Reply } from './client-session.ts'
-import type { Dispatch } from './dispatch.ts'
-import { invalidReply, isObject, refusalOf } from './error-replies.ts'
+import type { Dispatch, Limit } from './dispatch.ts'
+import { invalidReply, isObject, isUnanswered, limitedReply, refusalOf } from './error-replies.ts'
 import type { Restore } from './restore.ts'
 import type { TokenHolder, TokenLives } from './token-life.ts'
 import { welcomeOf } from './welcome.ts'
@@ -59,6 +59,8 @@ export type SessionEvent =
 export interface SessionContext {
   readonly verifier: TokenVerifier
   readonly dispatch: Dispatch
+  /** For what never comes to `dispatch`, which asks it itself: tokens, and what no schema knows. */
+  readonly limit: Limit
   readonly instanceId: string
   /** Longest silence towards a client with feature `heartbeat`, in ms. */
   readonly heartbeatMs: number
@@ -213,7 +215,7 @@ class SocketSession implements Session, TokenHolder {
   /** Its token's life counts from now on, instead of that of the one before. */
   #begin(session: ClientSession): void {
     this.#session = session
-    if (this.#phase !== 'closed') this.#context.tokenLives.watch(this, session.identity.expiresAtMs)
+    this.#context.tokenLives.watch(this, session.identity.expiresAtMs)
   }
 
   #createClientSession(identity: Identity, features: ReadonlySet<Feature>): ClientSession {
@@ -245,7 +247,7 @@ class SocketSession implements Session, TokenHolder {
     if (!result.ok)
       return this.#close(isUndecided(result.code) ? 'auth_unavailable' : 'auth_refused', result.code)
     const session = this.#createClientSession(result.identity, grant(asked?.features))
-    this.#session = session
+    // Only then there is a session that can end.
     const refusal = this.#socket.admit(session)
     if (refusal) return this.#close(refusal, 'too_many_connections')
     this.#stopWaiting()
@@ -283,10 +285,24 @@ class SocketSession implements Session, TokenHolder {
       this.#close('auth_required', 'too_many_early_frames')
   }
 
+  /** On an open socket too, a token that is refused may be a guess. */
+  #tell(result: VerifyResult): void {
+    const { connection, address } = this.#socket
+    if (!result.ok)
+      this.#context.onEvent({
+        type: 'auth_refused',
+        reason: result.code,
+        connectionId: connection.id,
+        address,
+      })
+  }
+
   /** After a token in the handshake: the client says what it understands and where it was. */
   async #state(asked: Authenticate, current: ClientSession): Promise<Reply> {
     const context = this.#context
     const result = await context.verifier.verifyToken(asked.token)
+    if (!this.#isReady()) return 'answered'
+    this.#tell(result)
     if (!result.ok || result.identity.subject !== current.userId) {
       if (asked.features === undefined) return 'answered'
       throw denial(result)
@@ -303,6 +319,8 @@ class SocketSession implements Session, TokenHolder {
   /** A token on an open socket renews it when it is the same user's; today's client repeats its first one by accident. */
   async #renew({ token, id }: Authenticate, current: ClientSession): Promise<Reply> {
     const result = await this.#context.verifier.verifyToken(token)
+    if (!this.#isReady()) return 'answered'
+    this.#tell(result)
     if (!result.ok || result.identity.subject !== current.userId) {
       if (current.features.size === 0) return 'answered'
       throw denial(result)
@@ -324,6 +342,8 @@ class SocketSession implements Session, TokenHolder {
 
   async #replyTo(message: ClientMessage, current: ClientSession): Promise<Reply> {
     if (message.type !== 'Authenticate') return this.#context.dispatch(message, current)
+    const refusal = await this.#context.limit(message.type, current)
+    if (refusal) throw new GatewayError('rate_limited', undefined, refusal)
     return this.#mayState ? this.#state(message, current) : this.#renew(message, current)
   }
 
@@ -331,12 +351,12 @@ class SocketSession implements Session, TokenHolder {
   async #respond(message: ClientMessage, current: ClientSession): Promise<string> {
     try {
       const reply = await this.#replyTo(message, current)
-      this.#answer(message, reply, current)
+      if (!isUnanswered(message, current)) this.#answer(message, reply, current)
       if (reply === undefined || reply === 'answered') return 'ok'
       return reply.type === 'Error' || reply.type === 'ChatError' ? 'refused' : 'ok'
     } catch (error) {
       const refusal = refusalOf(error, message)
-      this.#send(refusal)
+      if (!isUnanswered(message, current)) this.#send(refusal)
       if (refusal.code === 'internal')
         this.#context.onEvent({ type: 'failed', messageType: message.type, error, session: current })
       return refusal.code
@@ -360,8 +380,9 @@ class SocketSession implements Session, TokenHolder {
       let result: string
       if (parsed.ok) result = await this.#respond(parsed.message, current)
       else {
-        this.#send(invalidReply(parsed, json))
-        result = parsed.code
+        const refusal = await this.#context.limit('invalid', current)
+        this.#send(refusal ? limitedReply(parsed.id, refusal.retryAfterMs) : invalidReply(parsed, json))
+        result = refusal ? 'rate_limited' : parsed.code
       }
       const seconds = (performance.now() - startedAt) / 1000
       this.#context.onEvent({ type: 'message', messageType, result, seconds, session: current })

@@ -36,7 +36,7 @@ export interface SocketTraffic {
   readonly sentBytes: number
 }
 
-export interface SocketsOptions extends Pick<SessionContext, 'scope' | 'onSent'> {
+export interface SocketsOptions extends Pick<SessionContext, 'limit' | 'scope' | 'onSent'> {
   readonly server: Server
   readonly instanceId: string
   readonly verifier: TokenVerifier

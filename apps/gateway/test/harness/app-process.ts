@@ -14,6 +14,8 @@ export interface LogLine {
 
 export interface AppProcessOptions {
   readonly app: 'gateway' | 'demo'
+  /** What is run of the app. Default `src/main.ts`. */
+  readonly entry?: string
   readonly env: Readonly<Record<string, string>>
   /** For the first line waited for. Default 45 000. */
   readonly timeoutMs?: number
@@ -56,8 +58,9 @@ function killRunning(): void {
   for (const child of running) child.kill('SIGKILL')
 }
 
-export function startApp({ app, env, timeoutMs = 45_000, openFiles }: AppProcessOptions): AppProcess {
-  const main = resolve(root, `apps/${app}/src/main.ts`)
+export function startApp(options: AppProcessOptions): AppProcess {
+  const { app, entry = 'src/main.ts', env, timeoutMs = 45_000, openFiles } = options
+  const main = resolve(root, `apps/${app}`, entry)
   const line = [process.execPath, '--conditions=@gw/source', main]
   const limited = ['sh', '-c', `ulimit -n ${openFiles} && exec "$0" "$@"`, ...line]
   const [command = '', ...args] = openFiles === undefined ? line : limited

@@ -152,7 +152,7 @@ export function backendsOf({ ports }: Pick<Demo, 'ports'>): Environment {
 /** One gateway process on free ports; resolves when it listens, not when it is ready. */
 export async function startGateway(
   env: Environment = {},
-  options: Pick<AppProcessOptions, 'openFiles' | 'timeoutMs'> = {},
+  options: Pick<AppProcessOptions, 'entry' | 'openFiles' | 'timeoutMs'> = {},
 ): Promise<GatewayProcess> {
   const defaults = {
     HOST: '127.0.0.1',

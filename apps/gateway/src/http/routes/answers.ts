@@ -31,6 +31,16 @@ export const errorShape = z
   })
   .meta({ title: 'Error' })
 
+/** What the limiter says instead: without `error`, as clients have always had it. */
+export const limitShape = z
+  .looseObject({
+    code: z.enum(['RATE_LIMITED', 'SERVICE_UNAVAILABLE']),
+    message: z.string(),
+    requestId: z.string().optional(),
+    traceId: z.string().optional(),
+  })
+  .meta({ title: 'LimitRefusal' })
+
 const tables = z.array(relayShape(TableSummarySchema))
 
 /** `answer` of routes, by what they answer. */

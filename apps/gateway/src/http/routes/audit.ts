@@ -17,7 +17,13 @@ const count = z
   .string()
   .regex(/^\d{1,9}$/)
   .transform(Number)
-const limit = count.pipe(z.int().min(1).max(500))
+const limit = z
+  .string()
+  .regex(/^\d{1,15}$/)
+  .describe('More than 500 is 500.')
+  .transform(Number)
+  .pipe(z.int().min(1))
+  .transform((asked) => Math.min(asked, 500))
 const date = z
   .string()
   .refine((text) => !Number.isNaN(Date.parse(text)))

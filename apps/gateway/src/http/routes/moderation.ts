@@ -1,4 +1,6 @@
 /** What a table's owner may do to others: kick and mute, by seat or by user; Game checks who owns the table. */
+import { limits } from '@gw/protocol'
+import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import { GatewayError } from '../../errors.ts'
 import type { Backends } from '../../grpc/backends.ts'
@@ -10,9 +12,18 @@ import { id, nothing, seatId, tableParams } from './inputs.ts'
 
 /** The moderation routes of contract §1.2. */
 export function moderationRoutes(game: Backends['game']): readonly MountableRoute[] {
-  async function userAt(tableId: string, seat: number, call: RouteCall): Promise<string | undefined> {
+  /** Who sat there when a request came first: its repeat is about the same one, not about who has sat down since. */
+  const meant = new LRUCache<string, string>({ max: 10_000, ttl: limits.idempotencyMs })
+
+  async function userAt(tableId: string, seat: number, call: RouteCall): Promise<string> {
+    const request = JSON.stringify([call.idempotencyKey, tableId, seat])
+    const known = meant.get(request)
+    if (known !== undefined) return known
     const { state } = await game.getTableState({ tableId, userId: call.caller.subject }, call.options)
-    return state?.seats.find((candidate) => candidate.seatId === seat)?.userId
+    const userId = state?.seats.find((candidate) => candidate.seatId === seat)?.userId
+    if (userId === undefined) throw new GatewayError('not_found', 'Seat not occupied')
+    meant.set(request, userId)
+    return userId
   }
 
   const seatTarget = {
@@ -56,7 +67,6 @@ export function moderationRoutes(game: Backends['game']): readonly MountableRout
       notFound,
       async handle({ params: { tableId }, body: { seatId: seat } }, call) {
         const userId = await userAt(tableId, seat, call)
-        if (userId === undefined) throw new GatewayError('not_found', 'Seat not occupied')
         await moderate.kick(byOwner(tableId, userId, call), call.options)
         const { state } = await game.getTableState({ tableId, userId: call.caller.subject }, call.options)
         const tableState = state ? relayJson(TableStateSchema, state) : null
@@ -76,7 +86,6 @@ export function moderationRoutes(game: Backends['game']): readonly MountableRout
       notFound,
       async handle({ params: { tableId }, body: { seatId: seat } }, call) {
         const userId = await userAt(tableId, seat, call)
-        if (userId === undefined) throw new GatewayError('not_found', 'Seat not occupied')
         await moderate.mute(byOwner(tableId, userId, call), call.options)
         return { status: 200, body: { tableId, seatId: seat, userId, action: 'mute' } }
       },

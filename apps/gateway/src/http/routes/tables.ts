@@ -13,7 +13,8 @@ import { websocketUrl } from '../websocket-url.ts'
 const positive = z.int().positive()
 
 const newTable = z.object({
-  name: z.string().trim().min(1).max(100),
+  // The contract has no bound; this one is ours.
+  name: z.string().trim().min(1).max(1000),
   config: z
     .object({
       smallBlind: positive.default(1),
@@ -69,8 +70,9 @@ export function tableRoutes({ game, dailyBonus }: TableRoutesOptions): readonly 
     let result = await game.joinSeat(request, call.options)
     if (!result.ok && (result.error === 'ACCOUNT_NOT_FOUND' || result.error === 'INSUFFICIENT_BALANCE')) {
       const authorization = call.request.get('authorization') ?? ''
-      if (await dailyBonus.grant({ userId: call.caller.subject, authorization }))
-        result = await game.joinSeat(request, call.options)
+      await dailyBonus.grant({ userId: call.caller.subject, authorization })
+      // Whatever came of it: a grant whose answer was lost pays too. Game keeps no refusal under a key.
+      result = await game.joinSeat(request, call.options)
     }
     return outcome(result, { tableId: seat.tableId, seatId: seat.seatId, wsUrl: websocketUrl(call.request) })
   }

@@ -19,6 +19,7 @@ import { GatewayError } from '../../errors.ts'
 import type { Backends } from '../../grpc/backends.ts'
 import type { Channels, Joined } from '../../services/channels.ts'
 import type { ClientSession, Reply } from '../client-session.ts'
+import { createLateAnswers, waitsFor } from '../late-answers.ts'
 import type { ResumeChannel } from '../restore.ts'
 import type { TypingHandlers } from './typing.ts'
 
@@ -27,7 +28,7 @@ export interface ChatHandlersOptions {
   readonly channels: Channels
   readonly game: Pick<Backends['game'], 'getTable'>
   readonly typing: TypingHandlers
-  /** History behind a `Reset` failed: the client can still ask for it. */
+  /** History behind a `Reset` failed: the client can still ask for it. Or that of a subscription of today's client. */
   readonly onError: (error: unknown, session: ClientSession) => void
 }
 
@@ -66,6 +67,8 @@ export function createChatHandlers({
   typing,
   onError,
 }: ChatHandlersOptions): ChatHandlers {
+  const late = createLateAnswers(onError)
+
   /** Undefined for who isn't at the table: they hear what is said from now on, as ever, and read nothing from before. */
   async function historyFor(
     tableId: string,
@@ -76,6 +79,21 @@ export function createChatHandlers({
     if (page.ok) return page.messages
     if (page.reason === 'not_member') return undefined
     throw new GatewayError('unavailable')
+  }
+
+  /** For the answer to a subscription: today's client gets one without a history rather than an `Error`. */
+  async function firstHistoryFor(
+    tableId: string,
+    session: ClientSession,
+    limit?: number,
+  ): Promise<readonly ChatEntry[] | undefined> {
+    try {
+      return await historyFor(tableId, session, limit)
+    } catch (error) {
+      if (!waitsFor(error, session)) throw error
+      onError(error, session)
+      return undefined
+    }
   }
 
   /** What a starting subscription has shown: the ids of the history's lines. */
@@ -112,16 +130,16 @@ export function createChatHandlers({
   async function enter(
     tableId: string,
     session: ClientSession,
-    since: Position | undefined,
+    { since, read }: { readonly since: Position | undefined; readonly read: typeof historyFor },
   ): Promise<Entered> {
     const channel = chatChannel(tableId)
     // What was said since then is history too: the log must not tell a stranger what the history would not.
-    const mayRead = since === undefined || (await historyFor(tableId, session, 1)) !== undefined
+    const mayRead = since === undefined || (await read(tableId, session, 1)) !== undefined
     const view: View = { shown: none }
     const subscription = await join(tableId, session, { view, ...(since && mayRead && { since }) })
     try {
       await typing.join(tableId, session)
-      const history = subscription.recovered ? [] : ((await historyFor(tableId, session)) ?? [])
+      const history = subscription.recovered ? [] : ((await read(tableId, session)) ?? [])
       if (history.length > 0) view.shown = new Set(history.map(({ id }) => id))
       return {
         subscription,
@@ -138,24 +156,37 @@ export function createChatHandlers({
     }
   }
 
+  async function subscribe({ tableId, since, id }: SubscribeChat, session: ClientSession): Promise<void> {
+    const { subscription, history, start } = await enter(tableId, session, { since, read: firstHistoryFor })
+    const reply: ChatSubscribed = {
+      type: 'ChatSubscribed',
+      tableId,
+      history,
+      ...subscription.position,
+      ...(since && { recovered: subscription.recovered }),
+      ...(id !== undefined && { id }),
+    }
+    session.send(reply)
+    start()
+  }
+
   return {
-    async subscribe({ tableId, since, id }, session) {
-      const { subscription, history, start } = await enter(tableId, session, since)
-      const reply: ChatSubscribed = {
-        type: 'ChatSubscribed',
-        tableId,
-        history,
-        ...subscription.position,
-        ...(since && { recovered: subscription.recovered }),
-        ...(id !== undefined && { id }),
+    async subscribe(message, session) {
+      const channel = chatChannel(message.tableId)
+      late.end(session, channel)
+      try {
+        await subscribe(message, session)
+      } catch (error) {
+        if (!waitsFor(error, session)) throw error
+        const attempt = (): Promise<void> => subscribe(message, session)
+        late.begin(session, channel, { error, attempt })
       }
-      session.send(reply)
-      start()
       return 'answered'
     },
 
     async resume(tableId, since, session) {
-      const { subscription, history, start } = await enter(tableId, session, since)
+      late.end(session, chatChannel(tableId))
+      const { subscription, history, start } = await enter(tableId, session, { since, read: historyFor })
       const { position, recovered } = subscription
       const { epoch, seq } = position
       return {
@@ -168,6 +199,7 @@ export function createChatHandlers({
     },
 
     unsubscribe({ tableId }, session) {
+      late.end(session, chatChannel(tableId))
       channels.leave(session.connectionId, chatChannel(tableId))
       typing.leave(tableId, session)
       return undefined

@@ -1,6 +1,7 @@
 /** Presence over the socket (feature `presence`): a snapshot of the users asked for, then their changes. */
 import type { Sessions } from '@gw/connections'
 import {
+  type Position,
   presenceChannel,
   type PresenceSnapshot,
   type SetAway,
@@ -10,11 +11,13 @@ import {
 import { GatewayError } from '../../errors.ts'
 import type { Channels, Joined } from '../../services/channels.ts'
 import type { ClientSession, Reply } from '../client-session.ts'
+import { keepTrying } from '../keep-trying.ts'
 import type { ResumeChannel } from '../restore.ts'
 
 export interface PresenceHandlersOptions {
   readonly sessions: Pick<Sessions, 'getStatus' | 'setAway'>
   readonly channels: Channels
+  readonly onError: (error: unknown, session: ClientSession) => void
 }
 
 export interface PresenceHandlers {
@@ -24,7 +27,9 @@ export interface PresenceHandlers {
   readonly resume: ResumeChannel
 }
 
-export function createPresenceHandlers({ sessions, channels }: PresenceHandlersOptions): PresenceHandlers {
+export function createPresenceHandlers(options: PresenceHandlersOptions): PresenceHandlers {
+  const { sessions, channels, onError } = options
+
   async function snapshot(userIds: readonly string[]): Promise<PresenceSnapshot> {
     try {
       const statuses = await sessions.getStatus(userIds)
@@ -33,6 +38,21 @@ export function createPresenceHandlers({ sessions, channels }: PresenceHandlersO
     } catch (error) {
       throw new GatewayError('unavailable', undefined, { cause: error, retryAfterMs: 1000 })
     }
+  }
+
+  function join(session: ClientSession, userId: string, since?: Position): Promise<Joined> {
+    const { connection } = session
+    const channel = presenceChannel(userId)
+    return channels.join(connection, channel, {
+      ...(since && { since }),
+      // What was missed is in no later change. Redis may be the reason, and still be away.
+      onReset: () =>
+        void keepTrying({
+          attempt: async () => session.send(await snapshot([userId])),
+          isWanted: () => connection.state === 'open' && channels.has(connection.id, channel),
+          onError: (error) => onError(error, session),
+        }),
+    })
   }
 
   /** Ends what this call began; what the socket had before goes on. */
@@ -45,9 +65,7 @@ export function createPresenceHandlers({ sessions, channels }: PresenceHandlersO
   return {
     async subscribe({ userIds, id }, session) {
       const unique = [...new Set(userIds)]
-      const results = await Promise.allSettled(
-        unique.map((userId) => channels.join(session.connection, presenceChannel(userId))),
-      )
+      const results = await Promise.allSettled(unique.map((userId) => join(session, userId)))
       const joined = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
       try {
         const failed = results.find((result) => result.status === 'rejected')
@@ -74,7 +92,7 @@ export function createPresenceHandlers({ sessions, channels }: PresenceHandlersO
 
     async resume(userId, since, session) {
       if (!session.features.has('presence')) throw new GatewayError('forbidden')
-      const joined = await channels.join(session.connection, presenceChannel(userId), { since })
+      const joined = await join(session, userId, since)
       const { epoch, seq } = joined.position
       try {
         const users = joined.recovered ? undefined : await snapshot([userId])

@@ -1,4 +1,4 @@
-/** Tables over the socket: subscribe, resync, seats and actions. */
+/** Tables over the socket: subscribe, resync, seats and actions. Over 300 lines: what enters, waits and resumes shares the state of one subscription. */
 import { randomUUID } from 'node:crypto'
 import {
   type Action,
@@ -19,10 +19,11 @@ import type { Backends } from '../../grpc/backends.ts'
 import type { ChannelPosition, Channels, Joined } from '../../services/channels.ts'
 import type { Spectators } from '../../services/spectators.ts'
 import { type HoleCardsService, holeCardsMessage } from '../../services/hole-cards.ts'
-import { tableFactsOf } from '../../services/table-facts.ts'
+import { factsOf, tableFactsOf } from '../../services/table-facts.ts'
 import type { TableWatch } from '../../services/table-watch.ts'
 import { tableView } from '../../services/table-view.ts'
 import type { ClientSession, Reply } from '../client-session.ts'
+import { createLateAnswers, isTransient, waitsFor } from '../late-answers.ts'
 import type { ResumeChannel } from '../restore.ts'
 
 export interface TableHandlersOptions {
@@ -31,7 +32,9 @@ export interface TableHandlersOptions {
   readonly spectators: Spectators
   readonly watch: TableWatch
   readonly holeCards: HoleCardsService
-  /** A snapshot behind a `Reset` failed: the next update brings the state. */
+  /** Whether what is published comes through now. */
+  readonly isLive: () => boolean
+  /** A snapshot behind a `Reset` failed: the next update brings the state. Or that of a subscription, which is tried again. */
   readonly onError: (error: unknown, session: ClientSession) => void
 }
 
@@ -49,24 +52,24 @@ function keyFor(session: ClientSession, message: { readonly type: string; readon
   return message.id === undefined ? randomUUID() : `${session.userId}:ws:${message.type}:${message.id}`
 }
 
-function isTransient(error: unknown): boolean {
-  return error instanceof GatewayError && (error.code === 'unavailable' || error.code === 'timeout')
-}
-
 export function createTableHandlers({
   game,
   channels,
   spectators,
   watch,
   holeCards,
+  isLive,
   onError,
 }: TableHandlersOptions): TableHandlers {
   const resets = new Map<string, Promise<TableState>>()
+  const late = createLateAnswers(onError)
 
   /** The newest hand's id, when the client named one that is over. */
   async function isStale(message: Action, session: ClientSession): Promise<boolean> {
     if (message.handId === undefined) return false
-    if (watch.latest(message.tableId)?.handId === message.handId) return false
+    // What this instance knows counts while it hears the table.
+    const isHeard = isLive() && channels.has(session.connectionId, tableChannel(message.tableId))
+    if (isHeard && watch.latest(message.tableId)?.handId === message.handId) return false
     const { state } = await game.getTableState({ tableId: message.tableId, userId: session.userId })
     return state?.hand?.handId !== message.handId
   }
@@ -105,10 +108,14 @@ export function createTableHandlers({
 
   interface Entered {
     readonly subscription: Joined
-    /** Undefined when what was missed follows anyway and Game can't be asked now. */
+    /** Undefined when Game can't be asked now, and what was missed follows anyway or the client waits in silence. */
     readonly view: View | undefined
+    /** Why there is no view. */
+    readonly error: unknown
     /** Sends the snapshot if it is given, the owner's cards, then what came meanwhile. */
     readonly start: (snapshot?: TableSnapshot) => void
+    /** Sends, on the started subscription, a state that was read since. */
+    readonly show: (view: View, id: string | undefined) => void
   }
 
   /** Subscribed first, started last: changes between the two wait, so none is missed and none comes before the snapshot. */
@@ -118,6 +125,8 @@ export function createTableHandlers({
     { since, isResume = false }: { readonly since?: Position; readonly isResume?: boolean },
   ): Promise<Entered> {
     let shown = -1
+    let failure: unknown
+    if (session.connection.state !== 'open') throw new GatewayError('cancelled')
     // At once: whoever asks about members meanwhile waits for it.
     spectators.enter(session.userId, tableId, session.connectionId)
     let subscription: Joined | undefined
@@ -140,6 +149,11 @@ export function createTableHandlers({
               if (tableState.version < shown) return
               shown = tableState.version
               session.send({ type: 'TableSnapshot', tableState, ...position })
+              // A hand may have begun unheard, and the turn may be this client's.
+              watch.begin(tableState, position)
+              holeCards.offer(tableId, watch.latest(tableId) ?? factsOf(tableState))
+              const timer = watch.timerOf(tableState)
+              if (timer) session.send(timer)
             },
             (error: unknown) => onError(error, session),
           )
@@ -147,26 +161,39 @@ export function createTableHandlers({
       })
       subscription = joined
       const view = await read(tableId, session.userId).catch((error: unknown) => {
-        if (isResume && joined.recovered && isTransient(error)) return undefined
-        throw error
+        const isSpared = isResume ? joined.recovered && isTransient(error) : waitsFor(error, session)
+        if (!isSpared) throw error
+        failure = error
+        return undefined
       })
+      const give = ({ tableState, cards }: View, snapshot: TableSnapshot | undefined): void => {
+        if (snapshot) {
+          session.send(snapshot)
+          shown = tableState.version
+        }
+        if (cards) session.send(cards)
+        watch.begin(tableState, joined.position)
+        const timer = watch.timerOf(tableState)
+        if (timer) session.send(timer)
+      }
       return {
         subscription: joined,
         view,
+        error: failure,
         start(snapshot) {
-          if (snapshot) {
-            session.send(snapshot)
-            shown = snapshot.tableState.version
-          }
-          if (view?.cards) session.send(view.cards)
-          if (view) watch.begin(view.tableState, joined.position)
-          const timer = view && watch.timerOf(view.tableState)
-          if (timer) session.send(timer)
+          if (view) give(view, snapshot)
           holeCards.begin(session.connection, tableId, view?.tableState.hand?.handId)
           joined.start()
           // A hand that began while the state was read.
           const latest = watch.latest(tableId)
           if (latest) holeCards.offer(tableId, latest)
+        },
+        show(read, id) {
+          const { tableState } = read
+          const isNews = tableState.version >= shown
+          const answering = id === undefined ? {} : { id }
+          give(read, isNews ? { type: 'TableSnapshot', tableState, ...answering } : undefined)
+          holeCards.begin(session.connection, tableId, tableState.hand?.handId)
         },
       }
     } catch (error) {
@@ -180,21 +207,50 @@ export function createTableHandlers({
     }
   }
 
-  return {
-    async subscribe({ tableId, since, id }, session) {
-      const { subscription, view, start } = await enter(tableId, session, since ? { since } : {})
-      if (!view) throw new GatewayError('internal')
-      start({
-        type: 'TableSnapshot',
-        tableState: view.tableState,
-        ...subscription.position,
-        ...(since && { recovered: subscription.recovered }),
-        ...(id !== undefined && { id }),
+  async function subscribe(
+    { tableId, since, id }: SubscribeTable | ResyncTable,
+    session: ClientSession,
+  ): Promise<void> {
+    const { subscription, view, error, start, show } = await enter(tableId, session, since ? { since } : {})
+    if (!view) {
+      start()
+      late.begin(session, tableChannel(tableId), {
+        error,
+        async attempt(isWanted) {
+          const state = await read(tableId, session.userId)
+          if (!isWanted()) return
+          show(state, id)
+          // The first time may have failed like the read.
+          void spectators.enterAgain(session.userId, tableId)
+        },
       })
+      return
+    }
+    start({
+      type: 'TableSnapshot',
+      tableState: view.tableState,
+      ...subscription.position,
+      ...(since && { recovered: subscription.recovered }),
+      ...(id !== undefined && { id }),
+    })
+  }
+
+  return {
+    async subscribe(message, session) {
+      const channel = tableChannel(message.tableId)
+      late.end(session, channel)
+      try {
+        await subscribe(message, session)
+      } catch (error) {
+        if (!waitsFor(error, session)) throw error
+        const attempt = (): Promise<void> => subscribe(message, session)
+        late.begin(session, channel, { error, attempt })
+      }
       return 'answered'
     },
 
     async resume(tableId, since, session) {
+      late.end(session, tableChannel(tableId))
       const { subscription, view, start } = await enter(tableId, session, { since, isResume: true })
       const { position, recovered } = subscription
       const { epoch, seq } = position
@@ -204,6 +260,7 @@ export function createTableHandlers({
     },
 
     unsubscribe({ tableId }, session) {
+      late.end(session, tableChannel(tableId))
       if (channels.leave(session.connectionId, tableChannel(tableId)))
         spectators.leave(session.userId, tableId, session.connectionId)
       return undefined
@@ -230,8 +287,7 @@ export function createTableHandlers({
         userId: session.userId,
         idempotencyKey: keyFor(session, message),
       })
-      // Leaving where one isn't seated happens whenever a kick and a leave cross: no reason to turn today's client red.
-      if (ok || (error === 'PLAYER_NOT_AT_TABLE' && message.id === undefined)) return null
+      if (ok) return null
       return { type: 'Error', code: 'refused', message: error, tableId, retryable: false }
     },
 
@@ -256,8 +312,7 @@ export function createTableHandlers({
         })
         return result(ok ? '' : error)
       } catch (error) {
-        if (error instanceof GatewayError && (error.code === 'unavailable' || error.code === 'timeout'))
-          return result('unavailable')
+        if (isTransient(error)) return result('unavailable')
         if (error instanceof GatewayError && error.code === 'not_found') return result('TABLE_NOT_FOUND')
         return result('internal_error')
       }
