@@ -18,6 +18,11 @@ interface Channel {
   readonly seen: Set<string>
 }
 
+interface WholeState {
+  readonly id?: string
+  readonly recovered?: boolean
+}
+
 /** Knows the subscribed channels and the last position handled in each, and judges messages by them (PROTOCOL.md, channels and resume). */
 export class ChannelTracker {
   readonly #channels = new Map<string, Channel>()
@@ -35,10 +40,6 @@ export class ChannelTracker {
 
   forget(name: string): void {
     this.#channels.delete(name)
-  }
-
-  has(name: string): boolean {
-    return this.#channels.has(name)
   }
 
   names(): string[] {
@@ -122,15 +123,14 @@ export class ChannelTracker {
         return 'deliver'
       }
       case 'LobbyTablesUpdated':
-        return this.#judgeState(name, position, message.id !== undefined)
+        return this.#judgeState(name, position, message)
       case 'TableSnapshot': {
-        const isAnswer = message.id !== undefined
-        const verdict = this.#judgeState(name, position, isAnswer)
+        const verdict = this.#judgeState(name, position, message)
         const channel = this.#channels.get(name)
         if (verdict !== 'deliver' || !channel) return verdict
         // What was missed follows behind an answer that is as new or newer: it counts, but is not drawn.
         const { version } = message.tableState
-        if (!isAnswer && version <= channel.version) return 'drop'
+        if (message.id === undefined && version <= channel.version) return 'drop'
         channel.version = version
         return verdict
       }
@@ -144,13 +144,16 @@ export class ChannelTracker {
     }
   }
 
-  #judgeState(name: string, position: Position, isAnswer: boolean): Verdict {
+  #judgeState(name: string, position: Position, { id, recovered }: WholeState): Verdict {
     // An answer means that the channel is subscribed; only the lobby (and `user:`) comes without having been asked for.
+    const isAnswer = id !== undefined
     const channel = isAnswer || name === 'lobby' ? this.track(name) : this.#channels.get(name)
     if (!channel) return 'deliver'
     const known = channel.position
-    if (!isAnswer && known?.epoch === position.epoch && position.seq <= known.seq) return 'drop'
-    channel.position = position
+    const isPast = known?.epoch === position.epoch && position.seq <= known.seq
+    if (isPast && !isAnswer) return 'drop'
+    // Recovered: what follows from there begins with what we have.
+    if (!isPast || !recovered) channel.position = position
     channel.recovering = false
     return 'deliver'
   }

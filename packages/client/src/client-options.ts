@@ -21,7 +21,7 @@ export interface ClientOptions {
   readonly connectTimeoutMs?: number
   /** For a request, over all reconnects. Default 15 000. */
   readonly requestTimeoutMs?: number
-  /** Requests waiting for an answer, or for a connection. Default 100. */
+  /** Requests waiting for an answer, or for a connection; more fail with `queue_full` and are not sent. The client's own do not count. Default 100. */
   readonly maxPending?: number
   readonly backoff?: BackoffOptions
   /** In [0, 1). Default `Math.random`. */
@@ -29,6 +29,9 @@ export interface ClientOptions {
   /** ms, only differences matter. Default `performance.now`. */
   readonly now?: () => number
 }
+
+/** The longest time that a timer takes, in ms: a longer one would be over at once. */
+export const maxTimerMs = 2_147_483_647
 
 /** The options with every default filled in. */
 export type Settings = Required<ClientOptions> & { readonly backoff: Required<BackoffOptions> }
@@ -51,5 +54,7 @@ export function toSettings(options: ClientOptions): Settings {
   const { connectTimeoutMs, requestTimeoutMs, maxPending, backoff } = settings
   for (const [name, value] of Object.entries({ connectTimeoutMs, requestTimeoutMs, maxPending, ...backoff }))
     if (!(value > 0)) throw new ClientError('invalid_options', `${name} must be above 0`)
+  for (const [name, value] of Object.entries({ connectTimeoutMs, requestTimeoutMs, maxMs: backoff.maxMs }))
+    if (value > maxTimerMs) throw new ClientError('invalid_options', `${name} must be at most ${maxTimerMs}`)
   return settings
 }

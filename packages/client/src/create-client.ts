@@ -6,6 +6,7 @@ import {
   type ClientState,
   Emitter,
   type Incoming,
+  type Lost,
   type StateChange,
 } from './client-events.ts'
 import { type ClientOptions, type Settings, toSettings } from './client-options.ts'
@@ -32,7 +33,10 @@ export interface Client {
   close(): void
   /** Gives the function that ends it. */
   on<E extends keyof ClientEvents>(name: E, listener: (event: ClientEvents[E]) => void): () => void
-  /** Asks, over reconnects, until `timeoutMs` (default `requestTimeoutMs`). Never rejects. */
+  /**
+   * Asks, over reconnects, until `timeoutMs` (default `requestTimeoutMs`). Never rejects. A message with an `id` that waits
+   * already is not sent twice: both get the one answer. Another message under that id fails with `conflict`.
+   */
   request<M extends RequestMessage>(message: M, timeoutMs?: number): Promise<RequestResult<M['type']>>
   /** Writes a message that needs no answer, such as SetTyping; false when there is no connection. */
   send(message: RequestMessage): boolean
@@ -48,12 +52,23 @@ export function createClient(options: ClientOptions): Client {
 /** Between two attempts to have a channel again, where the server names no time. */
 const retryMs = 1000
 
+/** One attempt to have a channel again, and the wait before the next. */
+interface Recovery {
+  readonly id: string
+  timer?: ReturnType<typeof setTimeout>
+}
+
 class GatewayClient implements Client {
   readonly #settings: Settings
   readonly #emitter = new Emitter()
   readonly #tracker = new ChannelTracker()
   readonly #wishes = new Wishes()
+  /** The caller's. They outlive a connection. */
   readonly #pending: PendingRequests
+  /** What restores subscriptions and wishes. It ends with its connection: the next one asks anew, from where it stands. */
+  readonly #own: PendingRequests
+  /** Of this connection, at most one for a channel. */
+  readonly #recoveries = new Map<string, Recovery>()
   readonly #link: Link
   readonly #idPrefix: string
   #lastId = 0
@@ -74,10 +89,9 @@ class GatewayClient implements Client {
       onState: (change) => this.#changed(change),
       onError: (error) => this.#emitter.emit('error', error),
     })
-    this.#pending = new PendingRequests({
-      max: settings.maxPending,
-      write: (frame) => this.#link.send(frame),
-    })
+    const write = (frame: string): boolean => this.#link.send(frame)
+    this.#pending = new PendingRequests({ max: settings.maxPending, write })
+    this.#own = new PendingRequests({ max: Infinity, write })
     // An id is one thing for all devices of a user and for 10 minutes, so it must not collide with another client's.
     const random = crypto.getRandomValues(new Uint32Array(3))
     this.#idPrefix = Array.from(random, (part) => part.toString(36)).join('')
@@ -117,24 +131,34 @@ class GatewayClient implements Client {
     return this.#emitter.on(name, listener)
   }
 
-  async request<M extends RequestMessage>(
+  request<M extends RequestMessage>(message: M, timeoutMs?: number): Promise<RequestResult<M['type']>> {
+    return this.#ask(message, this.#pending, timeoutMs)
+  }
+
+  /** `among`: the caller's requests, or our own, for which there is always room. */
+  async #ask<M extends RequestMessage>(
     message: M,
+    among: PendingRequests,
     timeoutMs: number = this.#settings.requestTimeoutMs,
   ): Promise<RequestResult<M['type']>> {
     if (this.state === 'closed') return failure('closed', 'This client was closed', false)
-    const id = message.id ?? `${this.#idPrefix}-${++this.#lastId}`
+    const id = message.id ?? this.#nextId()
     const frame = JSON.stringify({ ...message, id })
     if (new TextEncoder().encode(frame).length > limits.maxPayloadBytes)
       return failure('payload_too_large', `A message is at most ${limits.maxPayloadBytes} bytes`, false)
+    const refusal = among.refusal(id, frame)
+    if (refusal) return refusal
     const ended = endedChannel(message)
-    if (ended !== undefined) this.#tracker.forget(ended)
+    if (ended !== undefined) this.#forget(ended)
     this.#wishes.note(message)
-    const answered = this.#pending.add(id, frame, timeoutMs)
-    this.#link.send(frame)
-    const answer = await answered
+    const answer = await among.add(id, frame, timeoutMs)
     // Again: the answer to a subscribe that was on its way may have come in between.
-    if (ended !== undefined) this.#tracker.forget(ended)
+    if (ended !== undefined) this.#forget(ended)
     return toResult<M['type']>(message.type, answer)
+  }
+
+  #nextId(): string {
+    return `${this.#idPrefix}-${++this.#lastId}`
   }
 
   send(message: RequestMessage): boolean {
@@ -151,9 +175,11 @@ class GatewayClient implements Client {
     else {
       clearTimeout(this.#resumeTimer)
       this.#tracker.disconnected()
+      this.#own.cancelAll()
+      for (const channel of this.#recoveries.keys()) this.#endRecovery(channel)
     }
     this.#emitter.emit('state', change)
-    if (change.state === 'closed') this.#pending.failAll('closed', 'The client ended')
+    if (change.state === 'closed') this.#pending.cancelAll()
   }
 
   #receive(message: Incoming): void {
@@ -165,6 +191,7 @@ class GatewayClient implements Client {
     }
     if (verdict === 'deliver') this.#handle(message)
     this.#pending.answer(message)
+    this.#own.answer(message)
     if (verdict === 'deliver') this.#emitter.emitMessage(message)
   }
 
@@ -173,7 +200,7 @@ class GatewayClient implements Client {
     else if (message.type === 'Resumed') {
       clearTimeout(this.#resumeTimer)
       const { lost, gaps, again } = this.#tracker.resumed(message)
-      for (const event of lost) this.#emitter.emit('lost', event)
+      for (const event of lost) this.#lose(event)
       for (const event of gaps) this.#emitter.emit('gap', event)
       for (const channel of again) void this.#recover(channel)
     } else if (message.type === 'Reset') {
@@ -196,10 +223,9 @@ class GatewayClient implements Client {
 
   /** People whose status can't be had again are told as lost. */
   async #wish(message: RequestMessage): Promise<void> {
-    const result = await this.request(message)
+    const result = await this.#ask(message, this.#own)
     if (result.ok || result.code === 'closed' || message.type !== 'SubscribePresence') return
-    for (const userId of message.userIds)
-      this.#emitter.emit('lost', { channel: presenceChannel(userId), code: result.code })
+    for (const userId of message.userIds) this.#lose({ channel: presenceChannel(userId), code: result.code })
   }
 
   /** Fetches what is missing before a message; where that cannot be, says so and goes on from the message. */
@@ -214,17 +240,36 @@ class GatewayClient implements Client {
     }
   }
 
-  /** Subscribes again from where the channel stands, and again while that may help. */
+  /** Subscribes again from where the channel stands, and again while that may help and the connection lasts. */
   async #recover(channel: string): Promise<void> {
     const message = recoveryOf(channel, this.#tracker.positionOf(channel))
-    if (!message) return
-    const result = await this.request(message)
-    if (result.ok || result.code === 'closed' || !this.#tracker.has(channel)) return
-    if (result.retryable) {
-      setTimeout(() => void this.#recover(channel), result.retryAfterMs ?? retryMs)
-      return
-    }
+    // A listener that was told just before may have ended the connection.
+    if (!message || this.state !== 'open') return
+    this.#endRecovery(channel)
+    const id = this.#nextId()
+    const recovery: Recovery = { id }
+    this.#recoveries.set(channel, recovery)
+    const result = await this.#ask({ ...message, id }, this.#own)
+    if (result.ok || this.#recoveries.get(channel) !== recovery) return
+    if (result.retryable)
+      recovery.timer = setTimeout(() => void this.#recover(channel), result.retryAfterMs ?? retryMs)
+    else this.#lose({ channel, code: result.code })
+  }
+
+  #lose(lost: Lost): void {
+    this.#forget(lost.channel)
+    this.#emitter.emit('lost', lost)
+  }
+
+  #endRecovery(channel: string): void {
+    const { id = '', timer } = this.#recoveries.get(channel) ?? {}
+    clearTimeout(timer)
+    this.#own.cancel(id)
+    this.#recoveries.delete(channel)
+  }
+
+  #forget(channel: string): void {
+    this.#endRecovery(channel)
     this.#tracker.forget(channel)
-    this.#emitter.emit('lost', { channel, code: result.code })
   }
 }

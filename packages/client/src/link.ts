@@ -25,8 +25,10 @@ export class Link {
   #round = 0
   #openedMs: number | undefined
   #notBeforeMs: number | undefined
-  #tokenReason: TokenReason = 'connect'
+  /** Of the last hello, or of a renewal that was sent: what a close can refuse. */
   #token: string | undefined
+  /** Until the next Welcome. */
+  #refusedToken: string | undefined
 
   constructor(options: LinkOptions) {
     this.#options = options
@@ -44,10 +46,7 @@ export class Link {
   /** Begins an attempt now, whatever is under way. */
   start(): void {
     if (this.#state === 'closed') return
-    const connection = this.#connection
-    this.#connection = undefined
-    connection?.end('reconnect')
-    clearTimeout(this.#timer)
+    this.#letGo({ code: 1006, reason: 'reconnect' })
     void this.#begin()
   }
 
@@ -59,11 +58,16 @@ export class Link {
   /** Final. */
   close(end: ConnectionEnd): void {
     if (this.#state === 'closed') return
+    this.#letGo(end)
+    this.#setState('closed', end)
+  }
+
+  /** Hears no more of the connection, nor of the wait for the next. */
+  #letGo({ code, reason }: ConnectionEnd): void {
     clearTimeout(this.#timer)
     const connection = this.#connection
     this.#connection = undefined
-    connection?.end(end.reason, end.code)
-    this.#setState('closed', end)
+    connection?.end(reason, code)
   }
 
   #setState(state: ClientState, details: Omit<StateChange, 'state'> = {}): void {
@@ -76,12 +80,11 @@ export class Link {
     const round = ++this.#round
     this.#notBeforeMs = undefined
     this.#setState('connecting')
-    const token = await this.#fetchToken(this.#tokenReason)
+    const token = await this.#fetchToken(this.#refusedToken === undefined ? 'connect' : 'refused')
     // Another attempt, or the end, came while we waited.
     if (round !== this.#round || this.#state !== 'connecting') return
     if (token === undefined) return this.#retryLater({ code: 1006, reason: 'no_token' })
-    if (this.#tokenReason === 'refused' && token === this.#token)
-      return this.close({ code: 1008, reason: 'token_refused' })
+    if (token === this.#refusedToken) return this.close({ code: 1008, reason: 'token_refused' })
     this.#token = token
     const resume = this.#options.resume()
     const hello: Authenticate = {
@@ -120,7 +123,7 @@ export class Link {
   #receive(message: Incoming): void {
     const { settings, onMessage } = this.#options
     if (message.type === 'Welcome') {
-      this.#tokenReason = 'connect'
+      this.#refusedToken = undefined
       this.#openedMs = settings.now()
       this.#setState('open')
     } else if (message.type === 'Reconnect') {
@@ -134,8 +137,7 @@ export class Link {
   async #renewToken(): Promise<void> {
     const token = await this.#fetchToken('expiring')
     if (token === undefined || token === this.#token) return
-    this.#token = token
-    this.send(JSON.stringify({ type: 'Authenticate', token }))
+    if (this.send(JSON.stringify({ type: 'Authenticate', token }))) this.#token = token
   }
 
   async #fetchToken(reason: TokenReason): Promise<string | undefined> {
@@ -163,7 +165,7 @@ export class Link {
     this.#openedMs = undefined
     const retry = retryAfterClose(end.code)
     if (retry === 'never') return this.close(end)
-    if (retry === 'new_token') this.#tokenReason = 'refused'
+    if (retry === 'new_token') this.#refusedToken = this.#token
     this.#retryLater(end)
   }
 

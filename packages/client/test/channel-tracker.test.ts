@@ -18,7 +18,13 @@ const tableState: TableState = {
   button: 0,
 }
 
-function snapshot(seq: number, more: { id?: string; epoch?: string } = {}, version = 1): ServerMessage {
+interface SnapshotMore {
+  readonly id?: string
+  readonly epoch?: string
+  readonly recovered?: boolean
+}
+
+function snapshot(seq: number, more: SnapshotMore = {}, version = 1): ServerMessage {
   const state = { ...tableState, version }
   return { type: 'TableSnapshot', channel: 'table:T1', epoch: 'e1', seq, tableState: state, ...more }
 }
@@ -108,6 +114,18 @@ describe('ChannelTracker', () => {
     expect(tracker.positionOf('chat:T1')?.seq).toBe(3)
     tracker.judge({ ...subscribed, seq: 9, recovered: false })
     expect(tracker.positionOf('chat:T1')?.seq).toBe(9)
+  })
+
+  test('keeps its own position when an answer joined on behind it, because what follows begins with repeats', () => {
+    const tracker = new ChannelTracker()
+    judgeAll(tracker, [snapshot(9, { id: 'a' }), timer(10), timer(11)])
+    const answer = snapshot(9, { id: 'b', recovered: true }, 2)
+    const verdicts = judgeAll(tracker, [answer, timer(10), timer(11), timer(12)])
+    expect(verdicts).toEqual(['deliver', 'drop', 'drop', 'deliver'])
+    tracker.judge(snapshot(20, { id: 'c', recovered: true }))
+    expect(tracker.positionOf('table:T1')).toEqual({ epoch: 'e1', seq: 20 })
+    tracker.judge(snapshot(3, { id: 'd', epoch: 'e2', recovered: true }))
+    expect(tracker.positionOf('table:T1')).toEqual({ epoch: 'e2', seq: 3 })
   })
 
   test('takes the lobby and what is meant for the user on without having asked', () => {

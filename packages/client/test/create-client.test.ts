@@ -64,12 +64,18 @@ describe('connect', () => {
     expect(errors.seen).toMatchObject([{ stage: 'connect' }])
   })
 
-  test.each([{ maxPending: 0 }, { requestTimeoutMs: Number.NaN }, { backoff: { baseMs: -1 } }])(
-    'refuses the options %j at once',
-    (options) => {
-      expect(() => createClient({ url: 'ws://127.0.0.1:1', token: 't', ...options })).toThrow(ClientError)
-    },
-  )
+  test.each([
+    { maxPending: 0 },
+    { requestTimeoutMs: Number.NaN },
+    { requestTimeoutMs: Infinity },
+    { connectTimeoutMs: 2 ** 31 },
+    { backoff: { baseMs: -1 } },
+    { backoff: { maxMs: Infinity } },
+  ])('refuses the options %o at once', (options) => {
+    expect(() => createClient({ url: 'ws://127.0.0.1:1', token: 't', ...options })).toThrow(
+      expect.objectContaining({ code: 'invalid_options' }),
+    )
+  })
 })
 
 describe('requests', () => {
@@ -175,6 +181,93 @@ describe('requests', () => {
     })
   })
 
+  test('are not sent, and change nothing, when there is no room for them', async () => {
+    const { gateway, client } = await setUp({ maxPending: 1 })
+    gateway.override = (_peer, { type }) => type === 'Action'
+    await client.connect()
+    await client.request({ type: 'SubscribeChat', tableId: 'T1' })
+    const held = client.request({ type: 'Action', tableId: 'T1', action: 'Fold' })
+    for (const message of [
+      { type: 'ChatSend', tableId: 'T1', message: 'hi' },
+      { type: 'UnsubscribeChat', tableId: 'T1' },
+      { type: 'SetAway', away: true },
+    ] as const)
+      expect(await client.request(message)).toMatchObject({ ok: false, code: 'queue_full' })
+    expect(Object.keys(client.positions())).toEqual(['chat:T1'])
+    const states = watchClient(client, 'state')
+    const first = await gateway.nextPeer()
+    client.send({ type: 'Ping' })
+    await first.next('Ping')
+    first.cut()
+    await states.next(({ state }) => state === 'open')
+    const second = await gateway.nextPeer()
+    client.send({ type: 'Ping' })
+    await second.next('Ping')
+    const sent = [first, second].map(({ received }) => received.map(({ type }) => type))
+    expect(sent).toEqual([
+      ['Authenticate', 'SubscribeChat', 'Action', 'Ping'],
+      ['Authenticate', 'Action', 'Ping'],
+    ])
+    client.close()
+    expect(await held).toMatchObject({ code: 'closed' })
+  })
+
+  test('of the caller do not keep the client from restoring what it had', async () => {
+    const { gateway, client } = await setUp({ maxPending: 1 })
+    gateway.override = (_peer, { type }) => type === 'Action'
+    await client.connect()
+    await client.request({ type: 'SetAway', away: true })
+    void client.request({ type: 'Action', tableId: 'T1', action: 'Fold' })
+    const first = await gateway.nextPeer()
+    await first.next('Action')
+    first.cut()
+    const second = await gateway.nextPeer()
+    expect(await second.next('SetAway')).toMatchObject({ away: true })
+  })
+
+  test('have room beside what the client restores', async () => {
+    const { gateway, client } = await setUp({ maxPending: 1 })
+    gateway.override = (_peer, { type }) => type === 'SetAway' && gateway.peers.length > 1
+    await client.connect()
+    await client.request({ type: 'SetAway', away: true })
+    gateway.peers[0]?.cut()
+    await watchClient(client, 'state').next(({ state }) => state === 'open')
+    await gateway.peers[1]?.next('SetAway')
+    expect(await client.request({ type: 'Ping' })).toMatchObject({ ok: true })
+  })
+
+  test('with an id that waits get its one answer, each within its own time', async () => {
+    const { gateway, client } = await setUp()
+    const answers: (() => void)[] = []
+    gateway.override = (peer, { type, id = '' }) => {
+      if (type === 'ChatSend') answers.push(() => peer.send({ type: 'Ack', id }))
+      return type === 'ChatSend'
+    }
+    await client.connect()
+    const message = { type: 'ChatSend', tableId: 'T1', message: 'hi', id: 'mine' } as const
+    const [short, long, endless] = [10, 15_000, Infinity].map((timeoutMs) =>
+      client.request(message, timeoutMs),
+    )
+    expect(await client.request({ ...message, message: 'ho' })).toMatchObject({ ok: false, code: 'conflict' })
+    expect(await short).toMatchObject({ ok: false, code: 'timeout' })
+    const peer = await gateway.nextPeer()
+    await peer.next('ChatSend')
+    answers[0]?.()
+    expect(await Promise.all([long, endless])).toMatchObject([{ ok: true }, { ok: true }])
+    expect(peer.received.filter(({ type }) => type === 'ChatSend')).toEqual([message])
+  })
+
+  test('are sent again under their id after its time is over', async () => {
+    const { gateway, client } = await setUp()
+    let sent = 0
+    gateway.override = (_peer, { type }) => type === 'ChatSend' && ++sent === 1
+    await client.connect()
+    const message = { type: 'ChatSend', tableId: 'T1', message: 'hi', id: 'mine' } as const
+    expect(await client.request(message, 10)).toMatchObject({ code: 'timeout' })
+    expect(await client.request(message)).toMatchObject({ ok: true })
+    expect(sent).toBe(2)
+  })
+
   test('have ids that two clients never share', async () => {
     const { gateway, client } = await setUp()
     const other = createClient({ url: gateway.url, token: 'secret' })
@@ -211,6 +304,64 @@ describe('reconnecting', () => {
       reason: 'token_refused',
     })
     expect(reasons).toEqual(['connect', 'refused', 'refused'])
+  })
+
+  test('takes a new token that came too late for the connection before', async () => {
+    let renew = (_token: string): void => {}
+    const { gateway, client } = await setUp({
+      token: (reason) => {
+        if (reason === 'expiring') return new Promise<string>((resolve) => (renew = resolve))
+        return reason === 'connect' ? 'old' : 'new'
+      },
+    })
+    await client.connect()
+    const states = watchClient(client, 'state')
+    const peer = await gateway.nextPeer()
+    peer.send({ type: 'TokenExpiring', expiresAt: '2026-01-01T00:00:00.000Z' })
+    peer.close(4001, 'token_expired')
+    await states.next(({ state }) => state === 'waiting')
+    renew('new')
+    expect(await states.next(({ state }) => state !== 'connecting')).toEqual({ state: 'open' })
+    expect(await gateway.peers[1]?.next('Authenticate')).toMatchObject({ token: 'new' })
+  })
+
+  test('takes a token that it had no connection to send on for another than the refused one', async () => {
+    let renew = (_token: string): void => {}
+    const tokens = ['old', 'refused', 'new']
+    const { gateway, client } = await setUp({
+      token: (reason) =>
+        reason === 'expiring'
+          ? new Promise<string>((resolve) => (renew = resolve))
+          : (tokens.shift() ?? 'none'),
+    })
+    gateway.override = (_peer, message) => message.type === 'Authenticate' && message.token === 'refused'
+    await client.connect()
+    const states = watchClient(client, 'state')
+    const expiring = watchClient(client, 'TokenExpiring')
+    const first = await gateway.nextPeer()
+    first.send({ type: 'TokenExpiring', expiresAt: '2026-01-01T00:00:00.000Z' })
+    await expiring.next()
+    first.cut()
+    const second = await gateway.nextPeer()
+    await second.next('Authenticate')
+    renew('new')
+    second.close(1008, 'Unauthorized')
+    await states.next(({ reason }) => reason === 'Unauthorized')
+    expect(await states.next(({ state }) => state !== 'connecting')).toEqual({ state: 'open' })
+  })
+
+  test('tries a new token again when the link was lost before the server judged it', async () => {
+    const { gateway, client } = await setUp({ token: (reason) => (reason === 'connect' ? 'old' : 'new') })
+    gateway.override = (peer, message) => {
+      if (message.type !== 'Authenticate' || gateway.peers.length !== 2) return false
+      peer.cut()
+      return true
+    }
+    await client.connect()
+    const states = watchClient(client, 'state')
+    gateway.peers[0]?.close(4001, 'token_expired')
+    const end = await states.next(({ state }) => state === 'open' || state === 'closed')
+    expect([end.state, gateway.peers.length]).toEqual(['open', 3])
   })
 
   test.each([
@@ -334,6 +485,27 @@ describe('reconnecting', () => {
     expect(await second?.next('UnsubscribeLobby')).toBeDefined()
     expect(await second?.next('SetAway')).toMatchObject({ away: true })
     expect(await second?.next('SubscribePresence')).toMatchObject({ userIds: ['bob'] })
+  })
+
+  test('tells it once, and thinks nobody lost, when the connection before owed the answer', async () => {
+    const { gateway, client } = await setUp({ requestTimeoutMs: 400 })
+    await client.connect()
+    const lost = watchClient(client, 'lost')
+    await client.request({ type: 'SubscribePresence', userIds: ['bob'] })
+    gateway.override = (_peer, { type }) =>
+      type === 'SetTyping' || (type === 'SubscribePresence' && gateway.peers.length === 2)
+    const [first, second, third] = [gateway.nextPeer(), gateway.nextPeer(), gateway.nextPeer()]
+    for (const next of [first, second]) {
+      const peer = await next
+      await peer.next('SubscribePresence')
+      peer.cut()
+    }
+    const last = await third
+    await last.next('SubscribePresence')
+    // Over only after what was asked before it.
+    expect(await client.request({ type: 'SetTyping', tableId: 'T1' })).toMatchObject({ code: 'timeout' })
+    expect(last.received.map(({ type }) => type)).toEqual(['Authenticate', 'SubscribePresence', 'SetTyping'])
+    expect(lost.seen).toEqual([])
   })
 })
 

@@ -1,6 +1,6 @@
 import { asyncProperty, assert, array, constantFrom } from 'fast-check'
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { type Client, createClient } from '@gw/client'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { type Client, type ClientOptions, createClient } from '@gw/client'
 import { TestGateway } from './test-gateway.ts'
 import { watchClient } from './watch-client.ts'
 
@@ -9,10 +9,10 @@ interface Scene {
   readonly client: Client
 }
 
-async function openScene(): Promise<Scene & AsyncDisposable> {
+async function openScene(options: Partial<ClientOptions> = {}): Promise<Scene & AsyncDisposable> {
   const gateway = await TestGateway.start()
   const backoff = { baseMs: 4, maxMs: 4 }
-  const client = createClient({ url: gateway.url, token: 'secret', backoff, random: () => 0.5 })
+  const client = createClient({ url: gateway.url, token: 'secret', backoff, random: () => 0.5, ...options })
   await client.connect()
   const dispose = async (): Promise<void> => {
     client.close()
@@ -21,8 +21,8 @@ async function openScene(): Promise<Scene & AsyncDisposable> {
   return { gateway, client, [Symbol.asyncDispose]: dispose }
 }
 
-async function setUp(): Promise<Scene> {
-  const scene = await openScene()
+async function setUp(options: Partial<ClientOptions> = {}): Promise<Scene> {
+  const scene = await openScene(options)
   onTestFinished(() => scene[Symbol.asyncDispose]())
   return scene
 }
@@ -158,6 +158,99 @@ describe('resume', () => {
     expect(await texts.next()).toMatchObject({ seq: 1 })
   })
 
+  test('asks for a channel once at a time, however often the link is lost before it can be had', async () => {
+    const { gateway, client } = await setUp()
+    await client.request(chat)
+    gateway.override = (peer, { type, id = '' }) => {
+      if (type === 'Authenticate') {
+        peer.send({ type: 'Welcome', userId: 'alice', connectionId: 'c', features: ['acks'] })
+        peer.send({ type: 'Resumed', channels: { 'chat:T1': { recovered: false, error: 'unavailable' } } })
+      } else
+        peer.send({ type: 'Error', id, code: 'unavailable', message: '', retryable: true, retryAfterMs: 1 })
+      return true
+    }
+    const peers = [0, 1, 2, 3].map(() => gateway.nextPeer())
+    for (const next of peers) {
+      const peer = await next
+      for (const _ of peer === gateway.peers[0] ? [1] : [1, 2, 3]) await peer.next('SubscribeChat')
+      peer.cut()
+    }
+    const ids = gateway.peers.map(({ received }) => {
+      const asked = received.filter(({ type }) => type === 'SubscribeChat')
+      return [...new Set(asked.map(({ id }) => id))]
+    })
+    expect(ids.map(({ length }) => length)).toEqual([1, 1, 1, 1])
+    expect(new Set(ids.flat()).size).toBe(4)
+  })
+
+  test('gives up what it asked for a channel when the late answer to the resume makes it ask anew', async () => {
+    const { gateway, client } = await setUp({ connectTimeoutMs: 60 })
+    await client.request(chat)
+    gateway.override = (peer, { type }) => {
+      if (type === 'Authenticate')
+        peer.send({ type: 'Welcome', userId: 'alice', connectionId: 'c', features: ['acks'] })
+      return true
+    }
+    gateway.peers[0]?.cut()
+    await gateway.nextPeer()
+    const peer = await gateway.nextPeer()
+    const { id: before = '' } = await peer.next('SubscribeChat')
+    peer.send({ type: 'Resumed', channels: { 'chat:T1': { recovered: false, error: 'unavailable' } } })
+    const { id: after = '' } = await peer.next('SubscribeChat')
+    const refusal = { type: 'Error', code: 'unavailable', message: '', retryable: true } as const
+    peer.send({ ...refusal, id: before, retryAfterMs: 1 })
+    peer.send({ ...refusal, id: after, retryAfterMs: 20 })
+    expect([before === after, (await peer.next('SubscribeChat')).id]).toEqual([false, after])
+  })
+
+  test('does not ask again for a hole that the resume fills', async () => {
+    const { gateway, client } = await setUp()
+    const texts = watchClient(client, 'ChatMessage')
+    await client.request(chat)
+    const first = await gateway.nextPeer()
+    await first.next('SubscribeChat')
+    gateway.override = (peer, { type }) => type === 'SubscribeChat' && peer === first
+    gateway.publish('T1', '1')
+    gateway.append('T1', '2')
+    gateway.publish('T1', '3')
+    await first.next('SubscribeChat')
+    first.cut()
+    await texts.next(({ seq }) => seq === 3)
+    await client.request({ type: 'Ping' })
+    expect(texts.seen.map(({ seq }) => seq)).toEqual([1, 2, 3])
+    expect(gateway.peers[1]?.received.map(({ type }) => type)).toEqual(['Authenticate', 'Ping'])
+  })
+
+  test.each<[string, (scene: Scene) => void | Promise<unknown>]>([
+    ['the client is closed', ({ client }) => client.close()],
+    ['the link is given up', ({ client }) => client.reconnect()],
+    [
+      'the channel is unsubscribed',
+      ({ client }) => client.request({ type: 'UnsubscribeChat', tableId: 'T1' }),
+    ],
+  ])('waits no longer to ask for a channel when %s', async (_when, end) => {
+    const scene = await setUp()
+    const { gateway, client } = scene
+    await client.request(chat)
+    const retryAfterMs = 54_321
+    gateway.override = (peer, { type, id = '' }) => {
+      if (type !== 'SubscribeChat') return false
+      peer.send({ type: 'Error', id, code: 'rate_limited', message: '', retryable: true, retryAfterMs })
+      return true
+    }
+    const begun = vi.spyOn(globalThis, 'setTimeout')
+    const cleared = vi.spyOn(globalThis, 'clearTimeout')
+    onTestFinished(() => void vi.restoreAllMocks())
+    gateway.append('T1', 'missed')
+    gateway.publish('T1', 'next')
+    await watchClient(client, 'Error').next()
+    await client.request({ type: 'Ping' })
+    const waits = begun.mock.results.filter((_result, at) => begun.mock.calls[at]?.[1] === retryAfterMs)
+    expect(waits).toHaveLength(1)
+    await end(scene)
+    expect(cleared.mock.calls.some(([timer]) => timer === waits[0]?.value)).toBe(true)
+  })
+
   test('asks for no channel that was unsubscribed', async () => {
     const { gateway, client } = await setUp()
     await client.request(chat)
@@ -228,6 +321,17 @@ describe('a live channel', () => {
     gateway.append('T1', '1')
     gateway.publish('T1', '2')
     expect(await lost.next()).toEqual({ channel: 'chat:T1', code: 'not_seated' })
+  })
+
+  test('is not told as lost when the client is closed upon a gap', async () => {
+    const { gateway, client } = await setUp()
+    const lost = watchClient(client, 'lost')
+    await client.request(chat)
+    client.on('gap', () => client.close())
+    gateway.append('T1', '1')
+    gateway.publish('T1', '2')
+    await gateway.peers[0]?.closed
+    expect([client.state, lost.seen]).toEqual(['closed', []])
   })
 
   test('begins anew after a Reset, and says so', async () => {
