@@ -101,6 +101,9 @@ const failedLogins: ReadonlySet<string> = new Set([
 /** Channels of one socket: the lobby, tables with their chats, and people. */
 const maxChannelsPerConnection = 500
 
+/** After it the backend's own memory of keys answers for an attempt whose instance died. */
+const answerLeaseMs = 3000
+
 /** The trace and request that a call to a backend belongs to. */
 function traceMetadata(): Readonly<Record<string, string>> {
   const traceparent = injectTraceparent()
@@ -328,9 +331,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     channels,
     onError: onSnapshotError,
   })
-  // Two calls, one after the other, have their time; then the backend's own memory of keys answers for a dead instance.
-  const leaseMs = 2 * config.GRPC_CLIENT_TIMEOUT_MS + 1000
-  const answerTimes = { keepMs: wireLimits.idempotencyMs, leaseMs }
+  const answerTimes = { keepMs: wireLimits.idempotencyMs, leaseMs: answerLeaseMs }
   const localAnswers = new MemoryAnswerStore(answerTimes)
   const answers = redis
     ? new RedisAnswerStore({
@@ -351,7 +352,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     once: createApplyOnce({
       store: answers,
       local: localAnswers,
-      waitMs: leaseMs + 2000,
+      renewMs: answerLeaseMs / 3,
       onStoreError: (error) => observer.onFailure('answers_unavailable', error),
     }),
     actionOrder: createActionOrder({ watch, channels }),

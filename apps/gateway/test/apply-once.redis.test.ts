@@ -41,8 +41,10 @@ describe.each([
     },
   },
 ])('$name', ({ storesOf }) => {
-  function setUp(more: Partial<AnswerStoreTimes> & { readonly waitMs?: number } = {}) {
-    const { waitMs, ...kept } = more
+  function setUp(
+    more: Partial<AnswerStoreTimes> & { readonly waitMs?: number; readonly renewMs?: number } = {},
+  ) {
+    const { waitMs, renewMs, ...kept } = more
     const errors: unknown[] = []
     let attempts = 0
     const [one, two] = storesOf(kept).map((store) =>
@@ -51,6 +53,7 @@ describe.each([
         local: new MemoryAnswerStore(times),
         onStoreError: (error) => errors.push(error),
         ...(waitMs !== undefined && { waitMs }),
+        ...(renewMs !== undefined && { renewMs }),
       }),
     )
     if (!one || !two) throw new Error('no stores')
@@ -88,7 +91,7 @@ describe.each([
   })
 
   test('of two attempts, the second of which took over, the first answer counts for both and for every repeat', async () => {
-    const { one, two, answering } = setUp({ leaseMs: 50, waitMs: 5000 })
+    const { one, two, answering } = setUp({ leaseMs: 50 })
     const slow = Promise.withResolvers<KeptAnswer>()
     const late = Promise.withResolvers<KeptAnswer>()
     const begun = Promise.withResolvers<void>()
@@ -103,6 +106,18 @@ describe.each([
     late.resolve(refused)
     expect(await second).toEqual({ answer: accepted, duplicate: false })
     expect(await one(fold, ann, answering(refused))).toEqual({ answer: accepted, duplicate: true })
+  })
+
+  test('an attempt that takes longer than its lease is not taken over while its instance lives', async () => {
+    const { one, two, attempts, answering } = setUp({ leaseMs: 200, renewMs: 20 })
+    const slow = Promise.withResolvers<KeptAnswer>()
+    const first = one(fold, ann, () => slow.promise)
+    const second = two(fold, ann, answering(refused))
+    // Three leases later.
+    setTimeout(() => slow.resolve(accepted), 600)
+    expect(await first).toEqual({ answer: accepted, duplicate: false })
+    expect(await second).toEqual({ answer: accepted, duplicate: true })
+    expect(attempts()).toBe(0)
   })
 
   test('without an id, of another user, or with another id it is another request', async () => {

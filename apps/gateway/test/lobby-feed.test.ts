@@ -1,4 +1,4 @@
-import { createMemoryBroker } from '@gw/pubsub'
+import { createMemoryBroker, PubSubError } from '@gw/pubsub'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { createLobbyFeed } from '../src/services/lobby-feed.ts'
 
@@ -68,4 +68,43 @@ test('instances that hear the same publications fill each slot once and agree in
   expect(place.said.length).toBeLessThanOrEqual(6)
   expect(place.said.at(-1)).toBe('{"n":39}')
   expect(place.said).toEqual([...new Set(place.said)])
+})
+
+test('what could not be published gives way to what others have published since, and goes out when nobody has', async () => {
+  const broker = createMemoryBroker()
+  const said: string[] = []
+  const subscription = await broker.subscribe('lobby', {
+    onMessage: ({ data }) => void said.push(data.toString()),
+    onReset() {},
+  })
+  subscription.start()
+  let isCut = false
+  const far = createLobbyFeed({
+    slotMs: 100,
+    broker: {
+      publish: (...given) =>
+        isCut ? Promise.reject(new PubSubError('unavailable', 'cut')) : broker.publish(...given),
+      read: (...given) => broker.read(...given),
+      subscribe: (...given) => broker.subscribe(...given),
+    },
+  })
+  const near = createLobbyFeed({ broker, slotMs: 100 })
+  async function publish(feed: typeof far, data: string): Promise<unknown> {
+    const done = feed.publish(data).catch((error: unknown) => error)
+    await vi.advanceTimersByTimeAsync(200)
+    return done
+  }
+  await publish(far, '{"n":0}')
+  isCut = true
+  expect(await publish(far, '{"n":1}')).toBeInstanceOf(PubSubError)
+  await publish(near, '{"n":1}')
+  await publish(near, '{"n":2}')
+  // Still away when it is tried the first time.
+  expect(await publish(far, '{"n":1}')).toMatchObject({ seq: 3, duplicate: true })
+  expect(await publish(far, '{"n":3}')).toBeInstanceOf(PubSubError)
+  isCut = false
+  expect(await publish(far, '{"n":3}')).toMatchObject({ seq: 4, duplicate: false })
+  expect(said).toEqual(['{"n":0}', '{"n":1}', '{"n":2}', '{"n":3}'])
+  for (const feed of [far, near]) feed.close()
+  await broker.close()
 })

@@ -21,6 +21,8 @@ export type BeginResult =
 /** Rejects when what it knows can't be reached. */
 export interface AnswerStore {
   begin(request: KeptRequest): Promise<BeginResult>
+  /** The attempt is under way: its lease begins anew, if it still has it. */
+  renew(request: KeptRequest, lease: string): Promise<void>
   /**
    * Keeps the answer for `keepMs`, unless another attempt that took over had one first: resolves to the one that is kept, for
    * all attempts to give.
@@ -67,6 +69,11 @@ export class MemoryAnswerStore implements AnswerStore {
     const lease = crypto.randomUUID()
     this.#entries.set(keyOf(request), { what: request.what, lease }, { ttl: this.#times.leaseMs })
     return { type: 'begun', lease }
+  }
+
+  async renew(request: KeptRequest, lease: string): Promise<void> {
+    const entry = this.#entries.get(keyOf(request))
+    if (entry?.lease === lease) this.#entries.set(keyOf(request), entry, { ttl: this.#times.leaseMs })
   }
 
   async finish(request: KeptRequest, answer: KeptAnswer): Promise<KeptAnswer> {

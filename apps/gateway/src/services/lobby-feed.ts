@@ -4,14 +4,15 @@
  *
  *   A B B C ──▶ slot 1: A ── slot 2: C ── slot 3: nothing new
  *
- * The slot's name is the idempotency key: of all instances that hear the same publications, one fills it.
+ * The slot's name is the idempotency key: of all instances that hear the same publications, one fills it. What could not be
+ * published is tried again by whoever heard it, and gives way when others have published meanwhile: theirs is newer.
  */
 import { createHash } from 'node:crypto'
 import { lobbyChannel } from '@gw/protocol'
-import type { Broker, PublishResult, Subscription } from '@gw/pubsub'
+import type { Broker, Position, PublishResult, Subscription } from '@gw/pubsub'
 
 export interface LobbyFeedOptions {
-  readonly broker: Pick<Broker, 'publish' | 'subscribe'>
+  readonly broker: Pick<Broker, 'publish' | 'read' | 'subscribe'>
   /** Default 300. */
   readonly slotMs?: number
 }
@@ -33,6 +34,8 @@ const digest = (data: Buffer | string): string => createHash('sha256').update(da
 export function createLobbyFeed({ broker, slotMs = 300 }: LobbyFeedOptions): LobbyFeed {
   /** What the channel held last, by this instance's view. */
   let last: { readonly hash: string; readonly result: PublishResult } | undefined
+  /** What could not be published, and where the channel stood when it was heard. */
+  let failed: { readonly hash: string; readonly at: Position } | undefined
   let waiting: Waiting | undefined
   let timer: NodeJS.Timeout | undefined
   let subscription: Promise<Subscription | undefined> | undefined
@@ -59,6 +62,15 @@ export function createLobbyFeed({ broker, slotMs = 300 }: LobbyFeedOptions): Lob
     }
   }
 
+  /** Where the channel is now, if others have published since this content failed. */
+  async function overtakenAt(hash: string): Promise<Position | undefined> {
+    if (failed?.hash !== hash) return undefined
+    const { at } = failed
+    const { epoch, seq } = await broker.read(lobbyChannel, { limit: 1 })
+    const isSame = epoch === at.epoch && seq === at.seq
+    return seq === 0 || isSame ? undefined : { epoch, seq }
+  }
+
   async function fill(): Promise<void> {
     timer = undefined
     const current = waiting
@@ -71,14 +83,24 @@ export function createLobbyFeed({ broker, slotMs = 300 }: LobbyFeedOptions): Lob
         done.resolve({ ...last.result, duplicate: true })
         return
       }
+      const overtaken = await overtakenAt(hash)
+      if (overtaken !== undefined) {
+        failed = undefined
+        if (current.data !== data) return schedule()
+        waiting = undefined
+        done.resolve({ ...overtaken, duplicate: true })
+        return
+      }
       const slot = Math.floor(Date.now() / slotMs)
       const result = await broker.publish(lobbyChannel, data, { idempotencyKey: `slot:${slotMs}:${slot}` })
       if (!result.duplicate) last = { hash, result }
       if (result.duplicate || current.data !== data) return schedule()
       waiting = undefined
+      failed = undefined
       done.resolve(result)
     } catch (error) {
       waiting = undefined
+      if (failed?.hash !== hash && last !== undefined) failed = { hash, at: last.result }
       done.reject(error)
     }
   }

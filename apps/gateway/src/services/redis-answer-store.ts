@@ -32,6 +32,9 @@ const entry = z.object({
 /** Deletes KEYS[1] when it still holds ARGV[1]: another attempt's lease stays. */
 const deleteIfSame = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`
 
+/** Lets KEYS[1] live ARGV[2] ms longer when it still holds ARGV[1]. */
+const renewIfSame = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0`
+
 /** Sets KEYS[1] to ARGV[1] for ARGV[2] ms, unless an answer is there: then that one is returned. */
 const keepFirst = `
 local found = redis.call('GET', KEYS[1])
@@ -57,6 +60,11 @@ export class RedisAnswerStore implements AnswerStore {
     const { what, answer } = entry.parse(JSON.parse(found))
     if (what !== request.what) return { type: 'conflict' }
     return answer === undefined ? { type: 'running' } : { type: 'answered', answer }
+  }
+
+  async renew(request: KeptRequest, lease: string): Promise<void> {
+    const { redis, leaseMs } = this.#options
+    await redis.eval(renewIfSame, 1, this.#key(request), leaseOf(request, lease), String(leaseMs))
   }
 
   async finish(request: KeptRequest, answer: KeptAnswer): Promise<KeptAnswer> {

@@ -5,7 +5,7 @@
  *   begin ─ begun ──▶ do it ─ answer ──▶ kept for 10 minutes
  *     │                    └ no answer (a backend is away) ──▶ given up: the next attempt does it
  *     ├─ answered ──▶ the same answer
- *     ├─ running ──▶ wait, begin again; a lease that ended is taken over
+ *     ├─ running ──▶ wait, begin again; a lease that ended, as that of a dead instance, is taken over
  *     └─ conflict ──▶ refused
  *
  * Below it stands the backend's own key, made of the same id: what an instance did and could not note down any more is not
@@ -38,6 +38,8 @@ export interface ApplyOnceOptions {
   readonly store: AnswerStore
   /** Takes over while `store` is away. */
   readonly local: AnswerStore
+  /** How often the lease of an attempt under way is renewed: often enough that only a dead instance's ends. Default 1000. */
+  readonly renewMs?: number
   /** How long a repeat waits for the first attempt; then it is told to ask again. Default 5000. */
   readonly waitMs?: number
   readonly onStoreError: (error: unknown) => void
@@ -59,7 +61,7 @@ function requestOf({ id, ...what }: OnceRequest & { readonly id: string }, userI
 }
 
 export function createApplyOnce(options: ApplyOnceOptions): ApplyOnce {
-  const { waitMs = 5000, onStoreError } = options
+  const { renewMs = 1000, waitMs = 5000, onStoreError } = options
 
   async function begin(request: KeptRequest) {
     try {
@@ -76,12 +78,15 @@ export function createApplyOnce(options: ApplyOnceOptions): ApplyOnce {
     attempt: () => Promise<KeptAnswer>,
   ): Promise<KeptAnswer> {
     const giveUp = (): Promise<void> => store.giveUp(request, lease).catch(onStoreError)
+    const renewing = setInterval(() => void store.renew(request, lease).catch(onStoreError), renewMs)
     let answer: KeptAnswer
     try {
       answer = await attempt()
     } catch (error) {
       await giveUp()
       throw error
+    } finally {
+      clearInterval(renewing)
     }
     if (isOpen(answer)) {
       await giveUp()
