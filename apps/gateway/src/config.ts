@@ -367,7 +367,8 @@ export function loadConfig(env: Environment): Config {
     ? []
     : parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
   for (const [name, sourceOf] of Object.entries(givenKeys)) {
-    const given = env[name]?.trim()
+    // The older name is not looked at beside the newer one.
+    const given = name === 'JWT_SECRET' && env['JWT_HS256_SECRET']?.trim() ? '' : env[name]?.trim()
     const problem = given ? keyProblem(sourceOf(given)) : undefined
     if (problem !== undefined) problems.push(`${name}: ${problem}`)
   }

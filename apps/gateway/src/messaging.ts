@@ -5,6 +5,8 @@ import {
   type BrokerEvent,
   type ChannelClass,
   type ChannelKind,
+  type PublishOptions,
+  type PublishResult,
 } from '@gw/pubsub'
 import { createIngest, createRedisBroker } from '@gw/pubsub/redis'
 import type { RedisClients } from './redis.ts'
@@ -52,7 +54,13 @@ export interface MessagingOptions {
 }
 
 /** Publishes in place of the broker. */
-export interface Intake extends Pick<Broker, 'publish'> {
+export interface Intake {
+  /** `heardAtMs`: of what is tried again when it failed. */
+  publish(
+    channel: string,
+    data: Buffer | string,
+    options?: PublishOptions & { readonly heardAtMs?: number },
+  ): Promise<PublishResult>
   close(): void
 }
 
@@ -104,7 +112,8 @@ export function createMessaging({
           return observePublish(channel, occurrence, (origin) =>
             redisBroker.relay(channel, data, { ...occurrence, ...origin }),
           )
-        return { ...(await intake.publish(channel, data)), count: occurrence.count }
+        const { count, heardAtMs } = occurrence
+        return { ...(await intake.publish(channel, data, { heardAtMs })), count }
       },
       subscribe: (channel, subscriber, subscribeOptions) =>
         broker.subscribe(channel, subscriber, subscribeOptions),

@@ -143,3 +143,25 @@ test('while one call tries whether the backend is back, others are refused at on
   expect(await tried).toMatchObject({ code: 'cancelled' })
   expect(guard.state).toBe('open')
 })
+
+test('what a call of before says nothing of does not end the try of another', async () => {
+  const guard = createBackendGuard({ openMs: 30 })
+  const old = Promise.withResolvers<string>()
+  const before = guard.call(calling(() => old.promise)).catch(() => 'gone')
+  for (let at = 0; at < 5; at++) await guard.call(calling(ill)).catch(() => {})
+  const answer = Promise.withResolvers<string>()
+  const tried = (async (): Promise<unknown> => {
+    for (;;) {
+      const result: unknown = await guard.call(calling(() => answer.promise)).catch(() => undefined)
+      if (result !== undefined) return result
+      await new Promise(setImmediate)
+    }
+  })()
+  await expect.poll(() => guard.state).toBe('half_open')
+  old.reject(new GatewayError('cancelled'))
+  expect(await before).toBe('gone')
+  expect(guard.state).toBe('half_open')
+  answer.resolve('well')
+  expect(await tried).toBe('well')
+  expect(guard.state).toBe('closed')
+})

@@ -104,16 +104,18 @@ test('keys are tried before anything is started: what could verify no token, or 
   const problems = problemsOf({
     JWT_PUBLIC_KEY: 'canary-no-key',
     JWT_HS256_SECRET: 'canary-'.repeat(8),
-    JWT_SECRET: privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(),
+    JWT_SECRET: 'short',
     PORT: 'x',
   })
+  // The older name is not looked at beside the newer one.
   expect(problems.map((problem) => problem.split(':', 1)[0])).toEqual([
     'PORT',
     'JWT_PUBLIC_KEY',
     'JWT_HS256_SECRET',
-    'JWT_SECRET',
   ])
   expect(problems.join()).not.toContain('canary')
+  const JWT_SECRET = privateKey.export({ format: 'pem', type: 'pkcs8' }).toString()
+  expect(problemsOf({ JWT_SECRET })).toEqual([expect.stringMatching(/^JWT_SECRET: .*PEM file/)])
 })
 
 test('values of the old environment mean what they meant, as near as it may be', () => {

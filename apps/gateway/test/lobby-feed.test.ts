@@ -89,22 +89,24 @@ test('what could not be published gives way to what others have published since,
     },
   })
   const near = createLobbyFeed({ broker, slotMs: 100 })
-  async function publish(feed: typeof far, data: string): Promise<unknown> {
-    const done = feed.publish(data).catch((error: unknown) => error)
+  async function publish(feed: typeof far, data: string, heardAtMs: number): Promise<unknown> {
+    const done = feed.publish(data, heardAtMs).catch((error: unknown) => error)
     await vi.advanceTimersByTimeAsync(200)
     return done
   }
-  await publish(far, '{"n":0}')
+  await publish(far, '{"n":0}', 0)
   isCut = true
-  expect(await publish(far, '{"n":1}')).toBeInstanceOf(PubSubError)
-  await publish(near, '{"n":1}')
-  await publish(near, '{"n":2}')
+  expect(await publish(far, '{"n":1}', 1)).toBeInstanceOf(PubSubError)
+  await publish(near, '{"n":1}', 1)
+  await publish(near, '{"n":2}', 2)
   // Still away when it is tried the first time.
-  expect(await publish(far, '{"n":1}')).toMatchObject({ seq: 3, duplicate: true })
-  expect(await publish(far, '{"n":3}')).toBeInstanceOf(PubSubError)
+  expect(await publish(far, '{"n":1}', 1)).toMatchObject({ seq: 3, duplicate: true })
+  expect(await publish(far, '{"n":3}', 3)).toBeInstanceOf(PubSubError)
   isCut = false
-  expect(await publish(far, '{"n":3}')).toMatchObject({ seq: 4, duplicate: false })
-  expect(said).toEqual(['{"n":0}', '{"n":1}', '{"n":2}', '{"n":3}'])
+  expect(await publish(far, '{"n":3}', 3)).toMatchObject({ seq: 4, duplicate: false })
+  // Said anew, it is news again.
+  expect(await publish(far, '{"n":1}', 4)).toMatchObject({ seq: 5, duplicate: false })
+  expect(said).toEqual(['{"n":0}', '{"n":1}', '{"n":2}', '{"n":3}', '{"n":1}'])
   for (const feed of [far, near]) feed.close()
   await broker.close()
 })

@@ -25,7 +25,7 @@ export class Link {
   #round = 0
   #openedMs: number | undefined
   #notBeforeMs: number | undefined
-  /** Of the last hello, or of a renewal that was sent: what a close can refuse. */
+  /** Of the last hello: what a close can refuse. */
   #token: string | undefined
   /** Until the next Welcome. */
   #refusedToken: string | undefined
@@ -136,8 +136,9 @@ export class Link {
 
   async #renewToken(): Promise<void> {
     const token = await this.#fetchToken('expiring')
-    if (token === undefined || token === this.#token) return
-    if (this.send(JSON.stringify({ type: 'Authenticate', token }))) this.#token = token
+    // It may be refused, and the old one stays in force: which of the two ended a connection would be a guess.
+    if (token !== undefined && token !== this.#token)
+      this.send(JSON.stringify({ type: 'Authenticate', token }))
   }
 
   async #fetchToken(reason: TokenReason): Promise<string | undefined> {

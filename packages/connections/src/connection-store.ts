@@ -46,6 +46,8 @@ export interface ConnectionStore {
   addChannel(connectionId: string, channel: string): Promise<boolean>
   removeChannel(connectionId: string, channel: string): Promise<boolean>
   get(connectionId: string): Promise<LocatedConnection | undefined>
+  /** Those that there are, in any order. */
+  getMany(connectionIds: readonly string[]): Promise<readonly LocatedConnection[]>
   getByUser(userId: string): Promise<readonly LocatedConnection[]>
   getByChannel(channel: string): Promise<readonly LocatedConnection[]>
   liveInstances(): Promise<readonly string[]>

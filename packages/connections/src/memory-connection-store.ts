@@ -39,6 +39,11 @@ export class MemoryConnectionStore implements ConnectionStore {
     return own && this.#locate(own.connection)
   }
 
+  async getMany(connectionIds: readonly string[]): Promise<readonly LocatedConnection[]> {
+    const all = connectionIds.map((connectionId) => this.#open().get(connectionId))
+    return all.flatMap((own) => (own ? [this.#locate(own.connection)] : []))
+  }
+
   async getByUser(userId: string): Promise<readonly LocatedConnection[]> {
     return this.#open()
       .byUser(userId)

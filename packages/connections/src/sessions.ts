@@ -86,6 +86,8 @@ interface LocalUser {
 const maxRunning = 100
 /** Users of a dead instance at a time. */
 const maxLeaving = 8
+/** Connections of a dead instance, looked for in one question to each instance. */
+const maxLookedUp = 32
 
 /** Takes over who is where; the stores are the caller's to close, after `stop()`. Throws `invalid` for times that cannot work. */
 export function createSessions(options: SessionsOptions): Sessions {
@@ -188,7 +190,6 @@ class LocalSessions implements Sessions {
   async stop(): Promise<void> {
     this.#stopped = true
     clearInterval(this.#sweeper)
-    this.#stopListening()
     for (const timer of this.#settling.values()) clearTimeout(timer)
     this.#settling.clear()
     await this.#sweeping
@@ -275,9 +276,17 @@ class LocalSessions implements Sessions {
 
   async #reaped(lost: readonly LocatedConnection[]): Promise<void> {
     await this.#options.onReaped?.(lost)
+    for (let at = 0; at < lost.length; at += maxLookedUp)
+      await this.#leaveAll(lost.slice(at, at + maxLookedUp))
+  }
+
+  async #leaveAll(lost: readonly LocatedConnection[]): Promise<void> {
+    // Of an owner that was only stopped, and is back: it writes the connection before it tells presence.
+    const found = await this.#options.connections.getMany(lost.map(({ connectionId }) => connectionId))
+    const back = new Set(found.map(({ connectionId }) => connectionId))
     const users = new Map<string, string[]>()
     for (const { userId, connectionId } of lost)
-      users.set(userId, [...(users.get(userId) ?? []), connectionId])
+      if (!back.has(connectionId)) users.set(userId, [...(users.get(userId) ?? []), connectionId])
     // A user's one after another, so that changes come in order.
     const waiting = users.entries()
     const leave = async (): Promise<void> => {
@@ -288,14 +297,13 @@ class LocalSessions implements Sessions {
   }
 
   async #leave(userId: string, connectionId: string): Promise<void> {
-    // Its owner was only stopped, and is back: it writes the connection before it tells presence.
-    if ((await this.#options.connections.get(connectionId)) !== undefined) return
     const update = { userId, connectionId, status: 'offline', id: `reaped:${connectionId}` } as const
     await this.#take(userId, await this.#options.presence.update(update))
   }
 
   /** What the connection store had lost, presence may have lost too. */
   #rebuilt(againAfterMs: number): void {
+    if (this.#stopped) return
     for (const user of this.#users.values()) this.#repeat(user)
     // Whoever cleans up behind our last life may have looked for a connection just before it was back: have the last word.
     this.#repeatAtMs = performance.now() + againAfterMs

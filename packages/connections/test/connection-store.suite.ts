@@ -23,6 +23,8 @@ export function testConnectionStore(openPlace: () => StorePlace): void {
       expect(await store.addChannel('1', 'x')).toBe(true)
       expect(await store.get('1')).toEqual({ ...stored('1', 'u'), instanceId: 'a' })
       expect(idsOf(await store.getByUser('u'))).toEqual(['1', '2'])
+      expect(idsOf(await store.getMany(['2', 'nobody', '1']))).toEqual(['1', '2'])
+      expect(await store.getMany([])).toEqual([])
       expect(idsOf(await store.getByChannel('x'))).toEqual(['1'])
       expect(await store.delete('1')).toBe(true)
       expect(await store.delete('1')).toBe(false)

@@ -37,6 +37,7 @@ describe('several instances', () => {
     await b.addChannel('2', 'x')
     expect(idsOf(await a.getByUser('u'))).toEqual(['1', '2'])
     expect(idsOf(await b.getByChannel('x'))).toEqual(['1', '2'])
+    expect(idsOf(await b.getMany(['1', '2', '3']))).toEqual(['1', '2'])
     expect(await b.get('1')).toMatchObject({ connectionId: '1', instanceId: 'a' })
     expect(await b.delete('1')).toBe(false)
     expect(await a.get('1')).toBeDefined()

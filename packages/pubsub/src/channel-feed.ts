@@ -230,6 +230,8 @@ export class ChannelFeed implements SubscriptionOwner {
 
   /** Is it a duplicate? The times of earlier messages are not kept: below the head the log is asked, once for each head. */
   #isKnown({ seq, publishedAtMs }: ChannelMessage, head: Head): boolean {
+    // Where there is no log, there is nothing to ask.
+    if (!this.#logged) return publishedAtMs <= head.publishedAtMs
     if (seq === head.seq) return publishedAtMs === head.publishedAtMs
     const isChecked = this.#checkedSeq === head.seq
     this.#checkedSeq = head.seq

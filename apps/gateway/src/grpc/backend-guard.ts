@@ -96,6 +96,9 @@ function isSilence(error: unknown): boolean {
 /** What a call throws past the breaker when its outcome says nothing. */
 class Silence extends Error {}
 
+/** The same of the one call that tries whether the backend is back: it would close the breaker. */
+class FailedTry extends Silence {}
+
 type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown }
 
 function stateOf(state: CircuitState): BreakerState {
@@ -119,8 +122,7 @@ function wait(ms: number): Promise<void> {
 /** One guard per backend. */
 export function createBackendGuard(options: BackendGuardOptions = {}): BackendGuard {
   const { maxConcurrent = 256, openMs = 5000, onState, onRetry } = options
-  // Thrown and not counted is what says nothing; but of the one call that tries, which would close the breaker.
-  const counts = (error: unknown): boolean => isBackendIll(error) || breaker.state === CircuitState.HalfOpen
+  const counts = (error: unknown): boolean => isBackendIll(error) || error instanceof FailedTry
   const breaker = circuitBreaker(handleWhen(counts), {
     halfOpenAfter: openMs,
     breaker: new EitherBreaker(),
@@ -133,6 +135,7 @@ export function createBackendGuard(options: BackendGuardOptions = {}): BackendGu
     new GatewayError('unavailable', undefined, { cause, retryAfterMs: openMs, reason: 'breaker_open' })
 
   async function once<T>({ run, isSilent }: GuardedCall<T>): Promise<T> {
+    const isTry = breaker.state !== CircuitState.Closed
     let outcome: Outcome<T> | undefined
     const judged = async (): Promise<void> => {
       let silent: boolean
@@ -146,7 +149,7 @@ export function createBackendGuard(options: BackendGuardOptions = {}): BackendGu
         outcome = { ok: false, error }
         silent = isSilence(error)
       }
-      if (silent) throw new Silence()
+      if (silent) throw isTry ? new FailedTry() : new Silence()
     }
     // One call is trying: to wait for it, as cockatiel would, takes the time of those who can be told at once.
     if (breaker.state === CircuitState.HalfOpen) throw breakerOpen()

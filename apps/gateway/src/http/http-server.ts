@@ -92,6 +92,8 @@ export async function closeHttpServer(server: Server, { lingerMs, timeoutMs }: C
   // Not the HTTP server's own, which ends connections that rest at once.
   NetServer.prototype.close.call(server, () => resolve())
   await promise
+  // Its clock of deadlines still goes.
+  server.close()
   clearInterval(rest)
   clearTimeout(late)
 }

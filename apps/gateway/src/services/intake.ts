@@ -29,7 +29,9 @@ export function createIntake({ broker, game }: IntakeOptions): Intake {
   })
   return {
     publish: (channel, data, options) =>
-      channel === lobbyChannel ? lobby.publish(withStructure(data)) : complete(channel, data, options),
+      channel === lobbyChannel
+        ? lobby.publish(withStructure(data), options?.heardAtMs)
+        : complete(channel, data, options),
     close: () => lobby.close(),
   }
 }

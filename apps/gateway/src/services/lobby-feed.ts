@@ -18,14 +18,18 @@ export interface LobbyFeedOptions {
 }
 
 export interface LobbyFeed {
-  /** Resolves when this content, or a newer one in its place, is in the channel. Rejects as the broker's publish does. */
-  publish(data: Buffer | string): Promise<PublishResult>
+  /**
+   * Resolves when this content, or a newer one in its place, is in the channel. Rejects as the broker's publish does. `heardAtMs`,
+   * of what is tried again when it failed, tells one hearing from another.
+   */
+  publish(data: Buffer | string, heardAtMs?: number): Promise<PublishResult>
   /** What waits is given up. Idempotent. */
   close(): void
 }
 
 interface Waiting {
   data: Buffer | string
+  heardAtMs: number | undefined
   readonly done: PromiseWithResolvers<PublishResult>
 }
 
@@ -35,7 +39,7 @@ export function createLobbyFeed({ broker, slotMs = 300 }: LobbyFeedOptions): Lob
   /** What the channel held last, by this instance's view. */
   let last: { readonly hash: string; readonly result: PublishResult } | undefined
   /** What could not be published, and where the channel stood when it was heard. */
-  let failed: { readonly hash: string; readonly at: Position } | undefined
+  let failed: { readonly heardAtMs: number; readonly at: Position } | undefined
   let waiting: Waiting | undefined
   let timer: NodeJS.Timeout | undefined
   let subscription: Promise<Subscription | undefined> | undefined
@@ -62,9 +66,9 @@ export function createLobbyFeed({ broker, slotMs = 300 }: LobbyFeedOptions): Lob
     }
   }
 
-  /** Where the channel is now, if others have published since this content failed. */
-  async function overtakenAt(hash: string): Promise<Position | undefined> {
-    if (failed?.hash !== hash) return undefined
+  /** Where the channel is now, if others have published since what was heard then failed. */
+  async function overtakenAt(heardAtMs: number | undefined): Promise<Position | undefined> {
+    if (heardAtMs === undefined || failed?.heardAtMs !== heardAtMs) return undefined
     const { at } = failed
     const { epoch, seq } = await broker.read(lobbyChannel, { limit: 1 })
     const isSame = epoch === at.epoch && seq === at.seq
@@ -75,7 +79,7 @@ export function createLobbyFeed({ broker, slotMs = 300 }: LobbyFeedOptions): Lob
     timer = undefined
     const current = waiting
     if (current === undefined || closed) return
-    const { data, done } = current
+    const { data, heardAtMs, done } = current
     const hash = digest(data)
     try {
       if (last?.hash === hash) {
@@ -83,9 +87,8 @@ export function createLobbyFeed({ broker, slotMs = 300 }: LobbyFeedOptions): Lob
         done.resolve({ ...last.result, duplicate: true })
         return
       }
-      const overtaken = await overtakenAt(hash)
+      const overtaken = await overtakenAt(heardAtMs)
       if (overtaken !== undefined) {
-        failed = undefined
         if (current.data !== data) return schedule()
         waiting = undefined
         done.resolve({ ...overtaken, duplicate: true })
@@ -96,11 +99,11 @@ export function createLobbyFeed({ broker, slotMs = 300 }: LobbyFeedOptions): Lob
       if (!result.duplicate) last = { hash, result }
       if (result.duplicate || current.data !== data) return schedule()
       waiting = undefined
-      failed = undefined
       done.resolve(result)
     } catch (error) {
       waiting = undefined
-      if (failed?.hash !== hash && last !== undefined) failed = { hash, at: last.result }
+      if (heardAtMs !== undefined && failed?.heardAtMs !== heardAtMs && last !== undefined)
+        failed = { heardAtMs, at: last.result }
       done.reject(error)
     }
   }
@@ -111,11 +114,11 @@ export function createLobbyFeed({ broker, slotMs = 300 }: LobbyFeedOptions): Lob
   }
 
   return {
-    publish(data) {
+    publish(data, heardAtMs) {
       subscription ??= follow()
-      if (waiting) waiting.data = data
+      if (waiting) Object.assign(waiting, { data, heardAtMs })
       else {
-        waiting = { data, done: Promise.withResolvers() }
+        waiting = { data, heardAtMs, done: Promise.withResolvers() }
         void subscription.then(() => fill())
       }
       return waiting.done.promise

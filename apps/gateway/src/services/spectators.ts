@@ -40,6 +40,8 @@ export function createSpectators({ game, note, stillWatches, onError }: Spectato
   // Whose sockets on this instance watch which table.
   const watching = new Map<string, Set<string>>()
   const placeOf = (userId: string, tableId: string): string => `${userId}\n${tableId}`
+  /** Leaves that are tried, of a socket and a table: one at a time. */
+  const leaving = new Set<string>()
 
   /** Resolves or rejects as the step does. */
   function after(userId: string, tableId: string, step: () => Promise<unknown>): Promise<unknown> {
@@ -80,6 +82,9 @@ export function createSpectators({ game, note, stillWatches, onError }: Spectato
       const place = placeOf(userId, tableId)
       const here = watching.get(place)
       if (here?.delete(connectionId) && here.size === 0) watching.delete(place)
+      const departure = `${connectionId}\n${place}`
+      if (leaving.has(departure)) return
+      leaving.add(departure)
       let tries = 0
       let mayBeOut = false
       async function step(): Promise<void> {
@@ -104,7 +109,7 @@ export function createSpectators({ game, note, stillWatches, onError }: Spectato
         // Whoever is back here leaves again.
         isWanted: () => tries++ === 0 || !watching.has(place),
         onError: (error) => onError(error, { userId, tableId }),
-      })
+      }).then(() => leaving.delete(departure))
     },
     async enterAgain(userId, tableId) {
       const [connectionId] = watching.get(placeOf(userId, tableId)) ?? []

@@ -144,6 +144,10 @@ export class RedisConnectionStore implements ConnectionStore {
     return found
   }
 
+  getMany(connectionIds: readonly string[]): Promise<readonly LocatedConnection[]> {
+    return this.#find('id', ...connectionIds)
+  }
+
   getByUser(userId: string): Promise<readonly LocatedConnection[]> {
     return this.#find('user', indexPrefix(userId))
   }
@@ -254,12 +258,12 @@ export class RedisConnectionStore implements ConnectionStore {
     return [...new Set([this.instanceId, ...alive.map(({ life }) => instanceOf(life))])]
   }
 
-  async #find(by: 'id' | 'user' | 'channel', subject: string): Promise<LocatedConnection[]> {
+  async #find(by: 'id' | 'user' | 'channel', ...subjects: readonly string[]): Promise<LocatedConnection[]> {
     this.#check()
     const lives = await this.#lives('')
     const found = await Promise.all(
       lives.map(async ({ life }) =>
-        this.#runner.run({ script: findScript, keys: keysOf(this.#prefix, life), args: [by, subject] }),
+        this.#runner.run({ script: findScript, keys: keysOf(this.#prefix, life), args: [by, ...subjects] }),
       ),
     )
     return parseAllStored(found.flat())
@@ -276,7 +280,7 @@ export class RedisConnectionStore implements ConnectionStore {
   }
 
   async #reaped(connections: readonly LocatedConnection[], instanceId: string): Promise<void> {
-    // Whoever listened may be gone already: another instance gets them.
+    // It is being closed: another instance gets them.
     this.#check()
     for (const listener of this.#listeners) await listener.onReaped?.({ instanceId, connections })
     this.#onEvent({ type: 'reaped', instanceId, connections: connections.length })

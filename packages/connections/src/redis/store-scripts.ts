@@ -93,8 +93,10 @@ return {1, redis.call('HLEN', KEYS[2]), redis.call('ZCARD', KEYS[3]), redis.call
  */
 export const findScript: Script = script(`
 if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
-local ids = {ARGV[2]}
-if ARGV[1] ~= 'id' then
+local ids = {}
+if ARGV[1] == 'id' then
+  for i = 2, #ARGV do ids[i - 1] = ARGV[i] end
+else
   local index = ARGV[1] == 'user' and KEYS[3] or KEYS[4]
   ids = redis.call('ZRANGEBYLEX', index, '[' .. ARGV[2], '(' .. string.sub(ARGV[2], 1, -2) .. '\\1')
   for i, entry in ipairs(ids) do ids[i] = string.sub(entry, #ARGV[2] + 1) end

@@ -12,17 +12,18 @@ import { id, nothing, seatId, tableParams } from './inputs.ts'
 
 /** The moderation routes of contract §1.2. */
 export function moderationRoutes(game: Backends['game']): readonly MountableRoute[] {
-  /** Who sat there when a request came first: its repeat is about the same one, not about who has sat down since. */
+  /** Who sat there when a request with a key came first: a repeat to this instance is about the same one, not about who has sat down since. */
   const meant = new LRUCache<string, string>({ max: 10_000, ttl: limits.idempotencyMs })
 
   async function userAt(tableId: string, seat: number, call: RouteCall): Promise<string> {
+    const isKeyed = Boolean(call.request.get('idempotency-key')?.trim())
     const request = JSON.stringify([call.idempotencyKey, tableId, seat])
     const known = meant.get(request)
     if (known !== undefined) return known
     const { state } = await game.getTableState({ tableId, userId: call.caller.subject }, call.options)
     const userId = state?.seats.find((candidate) => candidate.seatId === seat)?.userId
     if (userId === undefined) throw new GatewayError('not_found', 'Seat not occupied')
-    meant.set(request, userId)
+    if (isKeyed) meant.set(request, userId)
     return userId
   }
 

@@ -156,8 +156,14 @@ export function createChatHandlers({
     }
   }
 
-  async function subscribe({ tableId, since, id }: SubscribeChat, session: ClientSession): Promise<void> {
+  async function subscribe(
+    { tableId, since, id }: SubscribeChat,
+    session: ClientSession,
+    isWanted: () => boolean = () => true,
+  ): Promise<void> {
     const { subscription, history, start } = await enter(tableId, session, { since, read: firstHistoryFor })
+    // Left meanwhile.
+    if (!isWanted()) return
     const reply: ChatSubscribed = {
       type: 'ChatSubscribed',
       tableId,
@@ -178,8 +184,7 @@ export function createChatHandlers({
         await subscribe(message, session)
       } catch (error) {
         if (!waitsFor(error, session)) throw error
-        const attempt = (): Promise<void> => subscribe(message, session)
-        late.begin(session, channel, { error, attempt })
+        late.begin(session, channel, { error, attempt: (isWanted) => subscribe(message, session, isWanted) })
       }
       return 'answered'
     },

@@ -118,17 +118,25 @@ export function createTableHandlers({
     readonly show: (view: View, id: string | undefined) => void
   }
 
+  interface Entering {
+    readonly since?: Position
+    readonly isResume?: boolean
+    /** Tried again: the first time the channel could not be joined. */
+    readonly isLate?: boolean
+  }
+
   /** Subscribed first, started last: changes between the two wait, so none is missed and none comes before the snapshot. */
   async function enter(
     tableId: string,
     session: ClientSession,
-    { since, isResume = false }: { readonly since?: Position; readonly isResume?: boolean },
+    { since, isResume = false, isLate = false }: Entering,
   ): Promise<Entered> {
     let shown = -1
     let failure: unknown
     if (session.connection.state !== 'open') throw new GatewayError('cancelled')
-    // At once: whoever asks about members meanwhile waits for it.
-    spectators.enter(session.userId, tableId, session.connectionId)
+    const come = (): void => spectators.enter(session.userId, tableId, session.connectionId)
+    // At once: whoever asks about members meanwhile waits for it. Of many tries only the one that joins comes in.
+    if (!isLate) come()
     let subscription: Joined | undefined
     try {
       const joined = await channels.join(session.connection, tableChannel(tableId), {
@@ -160,6 +168,7 @@ export function createTableHandlers({
         },
       })
       subscription = joined
+      if (isLate) come()
       const view = await read(tableId, session.userId).catch((error: unknown) => {
         const isSpared = isResume ? joined.recovered && isTransient(error) : waitsFor(error, session)
         if (!isSpared) throw error
@@ -199,7 +208,8 @@ export function createTableHandlers({
     } catch (error) {
       if (subscription?.isNew) channels.leave(session.connectionId, tableChannel(tableId))
       else subscription?.start()
-      if (!channels.has(session.connectionId, tableChannel(tableId)))
+      const hasCome = !isLate || subscription !== undefined
+      if (hasCome && !channels.has(session.connectionId, tableChannel(tableId)))
         spectators.leave(session.userId, tableId, session.connectionId)
       if (error instanceof GatewayError && error.code === 'not_found')
         throw new GatewayError('not_found', 'TABLE_NOT_FOUND', { cause: error })
@@ -210,8 +220,14 @@ export function createTableHandlers({
   async function subscribe(
     { tableId, since, id }: SubscribeTable | ResyncTable,
     session: ClientSession,
+    isWanted?: () => boolean,
   ): Promise<void> {
-    const { subscription, view, error, start, show } = await enter(tableId, session, since ? { since } : {})
+    const { subscription, view, error, start, show } = await enter(tableId, session, {
+      ...(since && { since }),
+      isLate: isWanted !== undefined,
+    })
+    // Left meanwhile.
+    if (isWanted?.() === false) return
     if (!view) {
       start()
       late.begin(session, tableChannel(tableId), {
@@ -243,8 +259,7 @@ export function createTableHandlers({
         await subscribe(message, session)
       } catch (error) {
         if (!waitsFor(error, session)) throw error
-        const attempt = (): Promise<void> => subscribe(message, session)
-        late.begin(session, channel, { error, attempt })
+        late.begin(session, channel, { error, attempt: (isWanted) => subscribe(message, session, isWanted) })
       }
       return 'answered'
     },
