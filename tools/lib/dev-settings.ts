@@ -81,6 +81,8 @@ export function devSettings(environment: NodeJS.ProcessEnv): DevSettings {
     demoEnv: {
       GATEWAY_PUBLISH_URL: `localhost:${internalPort}`,
       ...shared,
+      // Its services are for this gateway, which calls them on loopback wherever it listens itself.
+      HOST: '127.0.0.1',
       ...Object.fromEntries(demo.map((entry) => [entry.variable, String(entry.port)])),
     },
     tokenSecret,

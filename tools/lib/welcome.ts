@@ -8,15 +8,22 @@ export interface WelcomeOptions {
   readonly now: number
 }
 
+/** How a browser on this machine writes it; from a wildcard it comes by loopback. */
+function reachable(host: string): string {
+  if (['127.0.0.1', '0.0.0.0', '::1', '::', 'localhost'].includes(host)) return 'localhost'
+  return host.includes(':') ? `[${host}]` : host
+}
+
 /** What is printed when everything is up: the page and the URL, tokens for two demo users, three commands to try. */
 export function welcome({ settings, env, now }: WelcomeOptions): readonly string[] {
-  const { port, tokenSecret } = settings
-  const url = `http://localhost:${port}`
+  const { host, port, tokenSecret } = settings
+  const address = `${reachable(host)}:${port}`
+  const url = `http://${address}`
   const kept = (env['REDIS_URL'] ?? '') === '' ? 'in memory (set REDIS_URL for Redis)' : 'in Redis'
   const head = [
     '',
     ...(tokenSecret === undefined ? [] : ['Play a hand in the browser:', '', `  ▶  ${url}/demo`, '']),
-    `The gateway is ready: ${url}   WebSocket: ws://localhost:${port}/ws   State: ${kept}`,
+    `The gateway is ready: ${url}   WebSocket: ws://${address}/ws   State: ${kept}`,
     '',
   ]
   const foot = ['', 'Ctrl-C stops everything.', '']
@@ -35,10 +42,10 @@ export function welcome({ settings, env, now }: WelcomeOptions): readonly string
       audience: env['JWT_AUDIENCE'],
     })
   const script =
-    `const s = new WebSocket("ws://localhost:${port}/ws"); s.onmessage = (m) => console.log(m.data); ` +
+    `const s = new WebSocket("ws://${address}/ws"); s.onmessage = (m) => console.log(m.data); ` +
     's.onopen = () => s.send(JSON.stringify({ type: "Authenticate", token: process.env.ALICE }))'
   const node = process.platform === 'linux' ? 'node_modules/.bin/node' : 'node'
-  const play = port === 4000 ? 'npm run play' : `GATEWAY_URL=${url} npm run play`
+  const play = url === 'http://localhost:4000' ? 'npm run play' : `GATEWAY_URL=${url} npm run play`
   return [
     ...head,
     'Tokens of two demo users, good for 12 hours (development only). Paste into another terminal:',

@@ -44,6 +44,17 @@ test('the page is served by the demo on loopback and relayed by the gateway', ()
   expect(demoEnv).toMatchObject({ NODE_ENV: 'development', DEMO_PAGE_PORT: '5004' })
 })
 
+test('a gateway that listens elsewhere has its platform on loopback, and is told of where it is', () => {
+  const settings = devSettings({ HOST: '192.0.2.2' })
+  expect(settings.gatewayEnv).toMatchObject({ HOST: '192.0.2.2' })
+  expect(settings.demoEnv).toMatchObject({ HOST: '127.0.0.1' })
+  const printed = (host: string): string =>
+    welcome({ settings: devSettings({ HOST: host }), env: {}, now: 0 }).join('\n')
+  expect(printed('192.0.2.2')).toContain('http://192.0.2.2:4000/api/tables')
+  expect(printed('2001:db8::1')).toContain('ws://[2001:db8::1]:4000/ws')
+  expect(printed('0.0.0.0')).toContain('http://localhost:4000/demo')
+})
+
 test('a blank variable counts as unset', () => {
   expect(devSettings({ PORT: '', JWT_HS256_SECRET: ' ' })).toMatchObject({
     port: 4000,

@@ -16,7 +16,7 @@ const handTimeoutMs = 60_000
 
 async function main(env: NodeJS.ProcessEnv): Promise<void> {
   const gatewayUrl = env['GATEWAY_URL']?.trim() || 'http://localhost:4000'
-  const secret = env['JWT_HS256_SECRET']?.trim() || developmentSecret
+  const secret = env['JWT_HS256_SECRET']?.trim() || env['JWT_SECRET']?.trim() || developmentSecret
   const tokenOf = (user: string): string =>
     jsonwebtoken.sign({ sub: user, preferred_username: user }, secret, {
       algorithm: 'HS256',

@@ -225,6 +225,7 @@ const rows: readonly Row[] = [
   ['GET /api/audit/events?limit=-1', undefined, 400, error('Invalid limit')],
   ['GET /api/audit/events?offset=x', undefined, 400, error('Invalid offset')],
   ['GET /api/audit/events?startTime=never', undefined, 400, error('Invalid startTime')],
+  ['GET /api/audit/events?startTime=12345', undefined, 400, error('Invalid startTime')],
   ['GET /api/audit/events?userId=ben', undefined, 403, error('Forbidden')],
   ['GET /api/audit/events/00000000-0000-0000-0000-000000000000', undefined, 404, error('Event not found')],
   ['GET /api/audit/hands/none', undefined, 404, error('Hand not found')],
@@ -265,6 +266,16 @@ test('a table’s moderation and history are its owner’s: 403 for others', asy
   expect((await call(`POST /api/tables/${own}/kick`, { targetUserId: 'ben' }, 'cat')).status).toBe(403)
   expect((await call(`GET /api/audit/tables/${own}/hands`, undefined, 'cat')).status).toBe(403)
   expect((await call(`GET /api/audit/tables/${own}/hands`, undefined, 'ben')).status).toBe(200)
+})
+
+test('two changes of one profile at once are both there afterwards', async () => {
+  for (let at = 0; at < 10; at++) {
+    const change = (body: object) => call('PUT /api/me', body, 'two-hands')
+    const [avatarUrl, nickname] = [`https://example.com/${at}.png`, `hands-${at}`]
+    const answers = await Promise.all([change({ avatarUrl }), change({ nickname })])
+    expect(answers.map(({ status }) => status)).toEqual([200, 200])
+    expect((await call('GET /api/me', undefined, 'two-hands')).body).toMatchObject({ avatarUrl, nickname })
+  }
 })
 
 test('a kick by seat that is repeated with its key is about who sat there first, not who sits there now', async () => {

@@ -10,6 +10,7 @@ interface RawSocket {
 }
 
 const open = 1
+const nothing: Buffer = Buffer.alloc(0)
 /** Unmasked and without a payload, as `ws` builds it too (RFC 6455 §5.5.2). */
 const pingFrame: Buffer = Buffer.from([0x89, 0])
 
@@ -60,7 +61,7 @@ class WsSocket implements SocketLike {
       : undefined
     // Answered by `ws` itself, on the stream.
     socket.on('ping', () => {
-      this.#detour()
+      this.#strangerWrote()
       this.#countControl()
     })
     socket.on('pong', () => {
@@ -111,7 +112,7 @@ class WsSocket implements SocketLike {
       if (writer.pendingBytes > 0) this.#events?.onDetour()
     } else if (this.#socket.readyState === open) {
       this.#socket.ping()
-      this.#detour()
+      this.#strangerWrote()
     }
   }
 
@@ -154,6 +155,14 @@ class WsSocket implements SocketLike {
   #detour(): void {
     this.#writer?.waitForStream()
     this.#events?.onDetour()
+  }
+
+  /** `ws` wrote to the stream, and nobody is told when that is through: an empty write of our own behind it is. */
+  #strangerWrote(): void {
+    this.#detour()
+    if (this.bufferedBytes === 0 || this.#socket.readyState !== open) return
+    this.#isBehind = true
+    this.#raw.write(nothing, this.#written)
   }
 
   // Not the stream's own `drain`: that one stays silent below its high-water mark.

@@ -209,6 +209,29 @@ describe.each([
     expect(counts).toEqual({ text: 200, ping: 67, close: 1, lengths: new Set([60_000, 0, 5]) })
   })
 
+  it('goes on when a peer that is behind pings', async () => {
+    settings = { outbound: { hardBytes: 64 << 20, drainTimeoutMs: 2000 } }
+    const peer = accepted()
+    const client = await connectRaw()
+    const { connection, socket } = await peer
+    const frame = encodeFrame('x'.repeat(60_000))
+    let sent = 0
+    for (let held = 0; held < 5; sent += 1) {
+      if (connection.send(frame) !== 'sent') held += 1
+      await new Promise(setImmediate)
+    }
+    const pinged = once(socket, 'ping')
+    client.write(Buffer.from([0x89, 0x80, 0, 0, 0, 0]))
+    await pinged
+    const whole = sent * frame.length + 2
+    let received = 0
+    for await (const chunk of client as AsyncIterable<Buffer>) {
+      received += chunk.length
+      if (received >= whole) break
+    }
+    expect(received).toBe(whole)
+  })
+
   it('keeps the round trip of a ping', async () => {
     const peer = accepted()
     await using client = await connectWs(url)

@@ -1,6 +1,7 @@
 import type { Client } from '@gw/client'
 import { chatChannel } from '@gw/protocol'
 import type { CuttableLink } from './cuttable-link.ts'
+import { freshKey } from './fresh-key.ts'
 
 /** How a crash test stands. Lost and doubled are final when `isDone`. */
 export interface CrashReport {
@@ -39,7 +40,7 @@ export const crashPrefix = 'crash test '
  */
 export async function runCrashTest(options: CrashTestOptions): Promise<CrashReport> {
   const { client, link, tableId, onReport, lines = 12 } = options
-  const run = crypto.randomUUID().slice(0, 4)
+  const run = freshKey().slice(0, 4)
   const timesSeen = new Map<string, number>()
   const accepted = new Set<string>()
   let report: CrashReport = {

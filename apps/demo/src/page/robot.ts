@@ -75,7 +75,10 @@ export async function startRobot({ user, tableId, url, onProblem }: RobotOptions
       void client.request({ type: 'LeaveTable', tableId })
     else act(tableState)
   })
-  if (!(await client.connect())) throw new Error(`${user} could not connect`)
+  if (!(await client.connect())) {
+    client.close()
+    throw new Error(`${user} could not connect`)
+  }
   await client.request({ type: 'SubscribeTable', tableId })
   return {
     user,

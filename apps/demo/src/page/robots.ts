@@ -20,11 +20,14 @@ export function createRobots(
 ): Robots {
   const { users, url } = options
   const robots = new Map<string, Robot>()
+  /** On their way to the table. */
+  const starting = new Set<string>()
 
   function pick(): string | undefined {
     const { table, presence } = state.get()
     const seated = new Set(table?.state?.seats.map(({ userId }) => userId))
-    const free = users.filter((name) => name !== user && !robots.has(name) && !seated.has(name))
+    const isTaken = (name: string): boolean => robots.has(name) || starting.has(name) || seated.has(name)
+    const free = users.filter((name) => name !== user && !isTaken(name))
     return free.find((name) => presence[name] !== 'online') ?? free[0]
   }
   return {
@@ -35,7 +38,12 @@ export function createRobots(
         if (tableId === undefined) return
         if (name === undefined) throw new Error('All demo users are at the table.')
         const onProblem = (text: string): void => notify(text, 'error')
-        robots.set(name, await startRobot({ user: name, tableId, url, onProblem }))
+        starting.add(name)
+        try {
+          robots.set(name, await startRobot({ user: name, tableId, url, onProblem }))
+        } finally {
+          starting.delete(name)
+        }
         set({ robots: [...robots.keys()] })
       }),
     removeAll: async () =>

@@ -1,5 +1,6 @@
 import type { Client } from '@gw/client'
 import { depositChips, fetchToken } from './demo-api.ts'
+import { freshKey } from './fresh-key.ts'
 
 /** Who sits down where. */
 export interface SeatWish {
@@ -15,7 +16,7 @@ export async function takeSeat(client: Client, wish: SeatWish): Promise<string |
   const first = await join()
   if (first.ok) return undefined
   if (!['ACCOUNT_NOT_FOUND', 'INSUFFICIENT_BALANCE'].includes(first.message)) return first.message
-  await depositChips(user, await fetchToken(user), crypto.randomUUID())
+  await depositChips(user, await fetchToken(user), freshKey())
   const second = await join()
   return second.ok ? undefined : second.message
 }

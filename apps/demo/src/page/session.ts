@@ -4,6 +4,7 @@
  *   server ──message──▶ SDK ──in order, once──▶ receive() ──▶ state ──▶ components ──▶ the functions of `Session`
  */
 import { createClient } from '@gw/client'
+import { tableChannel } from '@gw/protocol'
 import { watchConnection } from './connection-watch.ts'
 import { type CrashReport, runCrashTest } from './crash-test.ts'
 import { CuttableLink } from './cuttable-link.ts'
@@ -63,7 +64,15 @@ export function startSession(user: string, users: readonly string[]): Session {
   const requests = createTableRequests(tools, table.refreshBalance)
   const robots = createRobots(tools, { users, url: url.href })
 
-  client.on('lost', ({ channel, code }) => notify(`No longer subscribed to ${channel}: ${code}`, 'error'))
+  client.on('lost', ({ channel, code }) => {
+    const tableId = state.get().table?.tableId
+    if (tableId === undefined || channel !== tableChannel(tableId))
+      return notify(`No longer subscribed to ${channel}: ${code}`, 'error')
+    void robots.removeAll()
+    state.update((current) => ({ ...current, table: undefined, story: [], isAutoPlaying: false }))
+    notify('This table is gone: it was deleted, or the platform was restarted.', 'error')
+    void guarded(table.refreshBalance)
+  })
   client.on('error', ({ stage, error }) => {
     // Without the server there is no token either: the connection's own state says so.
     if (stage !== 'token') notify(error instanceof Error ? error.message : String(error), 'error')

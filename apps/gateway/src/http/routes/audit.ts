@@ -24,9 +24,14 @@ const limit = z
   .transform(Number)
   .pipe(z.int().min(1))
   .transform((asked) => Math.min(asked, 500))
+/** The years 1 to 9999: what a protobuf Timestamp holds. */
+const timestampRange = {
+  fromMs: Date.parse('0001-01-01T00:00:00Z'),
+  toMs: Date.parse('9999-12-31T23:59:59.999Z'),
+}
 const date = z
   .string()
-  .refine((text) => !Number.isNaN(Date.parse(text)))
+  .refine((text) => Date.parse(text) >= timestampRange.fromMs && Date.parse(text) <= timestampRange.toMs)
   .transform((text) => timestampFromDate(new Date(text)))
 
 const eventQuery = z.object({

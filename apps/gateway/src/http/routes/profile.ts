@@ -9,12 +9,15 @@ import { answers, exampleIds } from './answers.ts'
 import { id, nothing } from './inputs.ts'
 import { type MountableRoute, route, type RouteCall } from '../route.ts'
 
-const idList = z.array(z.unknown()).transform((items) =>
-  items
-    .filter((item) => typeof item === 'string')
-    .map((item) => item.trim())
-    .filter((item) => item !== ''),
-)
+/** At most `most` ids: what is no text or blank is left out, what is named twice counts once. */
+const idList = (most: number) =>
+  z
+    .array(z.unknown())
+    .transform((items) => {
+      const given = items.flatMap((item) => (typeof item === 'string' ? [item.trim()] : []))
+      return [...new Set(given.filter((item) => item !== ''))]
+    })
+    .pipe(z.array(id).max(most))
 
 /** A field of the wrong type is ignored, as it always was. */
 const lenient = <T>(schema: z.ZodType<T>) => schema.optional().catch(undefined)
@@ -67,6 +70,21 @@ export function profileRoutes(player: Backends['player']): readonly MountableRou
     }
   }
 
+  /** By user: the update that is under way on this instance, so that none writes what it read before another's write. */
+  const updates = new Map<string, Promise<unknown>>()
+
+  function inTurn<T>(userId: string, run: () => Promise<T>): Promise<T> {
+    const before = updates.get(userId) ?? Promise.resolve()
+    const result = before.then(run)
+    const settled = result
+      .catch(() => {})
+      .then(() => {
+        if (updates.get(userId) === settled) updates.delete(userId)
+      })
+    updates.set(userId, settled)
+    return result
+  }
+
   /** The RPC overwrites what it gets and clears an empty avatar: what the caller left out is filled from the profile. */
   async function update(change: z.output<typeof profileUpdate>, call: RouteCall): Promise<Json> {
     const userId = call.caller.subject
@@ -109,7 +127,7 @@ export function profileRoutes(player: Backends['player']): readonly MountableRou
       body: profileUpdate,
       failure: 'Failed to update profile',
       async handle({ body }, call) {
-        return { status: 200, body: await update(body, call) }
+        return { status: 200, body: await inTurn(call.caller.subject, () => update(body, call)) }
       },
     })
 
@@ -163,7 +181,8 @@ export function profileRoutes(player: Backends['player']): readonly MountableRou
       answer: answers.profile,
       examples: [{ summary: 'Somebody', status: 200, params: { userId: exampleIds.friendId } }],
       params: z.object({ userId: id }),
-      failure: 'Profile not found',
+      failure: 'Failed to get profile',
+      notFound: 'Profile not found',
       async handle({ params }, call) {
         return { status: 200, body: publicProfile(await profileOf(params.userId, call)) }
       },
@@ -191,7 +210,7 @@ export function profileRoutes(player: Backends['player']): readonly MountableRou
         { summary: 'Two', status: 200, body: { friends: ['ben', 'cat'] } },
         { summary: 'No list', status: 400, body: { friends: 'ben' } },
       ],
-      body: z.object({ friends: idList }),
+      body: z.object({ friends: idList(1000) }),
       invalid: 'friends array is required',
       failure: 'Failed to update friends',
       async handle({ body }, { caller, idempotencyKey, options }) {
@@ -253,7 +272,7 @@ export function profileRoutes(player: Backends['player']): readonly MountableRou
       summary: 'Nicknames of several users.',
       answer: answers.nicknames,
       examples: [{ summary: 'Of two', status: 200, body: { userIds: ['ann', 'ben'] } }],
-      body: z.object({ userIds: idList.pipe(z.array(z.string()).max(500)) }),
+      body: z.object({ userIds: idList(500) }),
       invalid: 'userIds array is required',
       failure: 'Failed to get nicknames',
       async handle({ body: { userIds } }, { options }) {
