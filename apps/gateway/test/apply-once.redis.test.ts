@@ -47,9 +47,18 @@ describe.each([
     const { waitMs, renewMs, ...kept } = more
     const errors: unknown[] = []
     let attempts = 0
+    let onRenew = (): void => {}
     const [one, two] = storesOf(kept).map((store) =>
       createApplyOnce({
-        store,
+        store: {
+          begin: (request) => store.begin(request),
+          async renew(request, lease) {
+            await store.renew(request, lease)
+            onRenew()
+          },
+          finish: (request, answer) => store.finish(request, answer),
+          giveUp: (request, lease) => store.giveUp(request, lease),
+        },
         local: new MemoryAnswerStore(times),
         onStoreError: (error) => errors.push(error),
         ...(waitMs !== undefined && { waitMs }),
@@ -61,6 +70,14 @@ describe.each([
       one,
       two,
       errors,
+      /** Resolves when leases were renewed so many times. */
+      renewed: (times: number) =>
+        new Promise<void>((resolve) => {
+          let count = 0
+          onRenew = () => {
+            if (++count === times) resolve()
+          }
+        }),
       attempts: () => attempts,
       answering: (answer: KeptAnswer) => async (): Promise<KeptAnswer> => {
         attempts++
@@ -109,12 +126,13 @@ describe.each([
   })
 
   test('an attempt that takes longer than its lease is not taken over while its instance lives', async () => {
-    const { one, two, attempts, answering } = setUp({ leaseMs: 200, renewMs: 20 })
+    const { one, two, renewed, attempts, answering } = setUp({ leaseMs: 200, renewMs: 20 })
     const slow = Promise.withResolvers<KeptAnswer>()
     const first = one(fold, ann, () => slow.promise)
     const second = two(fold, ann, answering(refused))
     // Three leases later.
-    setTimeout(() => slow.resolve(accepted), 600)
+    await renewed(30)
+    slow.resolve(accepted)
     expect(await first).toEqual({ answer: accepted, duplicate: false })
     expect(await second).toEqual({ answer: accepted, duplicate: true })
     expect(attempts()).toBe(0)

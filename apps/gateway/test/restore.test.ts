@@ -1,6 +1,8 @@
+import { createConnection } from '@gw/connections'
 import { expect, test } from 'vitest'
 import type { ClientSession } from '../src/ws/client-session.ts'
 import { createRestore, type ResumeChannel } from '../src/ws/restore.ts'
+import { silentSocket } from './harness/silent-socket.ts'
 
 test('a client that was at many tables comes back to all, some at a time: others’ calls fit in beside it', async () => {
   let running = 0
@@ -28,8 +30,17 @@ test('a client that was at many tables comes back to all, some at a time: others
   const positions = names.flatMap((name) =>
     ['chat', 'table'].map((kind) => [`${kind}:${name}`, { epoch: 'e', seq: 1 }] as const),
   )
-  const session = { userId: 'ann', send: (message: unknown) => sent.push(message) }
-  await restore(Object.fromEntries(positions), session as unknown as ClientSession)
+  const session: ClientSession = {
+    connectionId: 'c',
+    userId: 'ann',
+    identity: { subject: 'ann', expiresAtMs: 0, scopes: [], roles: [], claims: {} },
+    address: '127.0.0.1',
+    clientType: 'web',
+    features: new Set(),
+    connection: createConnection({ id: 'c', socket: silentSocket(), onMessage() {}, onClose() {} }),
+    send: (message) => sent.push(message),
+  }
+  await restore(Object.fromEntries(positions), session)
   expect(most).toBe(8)
   expect(followed).toEqual([...names, ...names])
   expect(sent).toHaveLength(1)

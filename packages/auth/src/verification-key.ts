@@ -60,7 +60,10 @@ const publishedSecrets = ['a-string-secret-at-least-256-bits-long', 'your-256-bi
 export function importSecret(secret: string | Uint8Array): VerificationKey {
   const bytes = Buffer.from(secret)
   if (bytes.length < 32)
-    throw new AuthError('weak_secret', `The HS256 secret has ${bytes.length} bytes; at least 32 are required`)
+    throw new AuthError(
+      'weak_secret',
+      `The HS256 secret has ${bytes.length} bytes; at least 32 are required (openssl rand -base64 48)`,
+    )
   const text = bytes.toString('latin1')
   if (text.includes('-----BEGIN'))
     throw new AuthError('weak_secret', 'The HS256 secret is a PEM file: configure it as a public key instead')

@@ -7,6 +7,8 @@ export interface ChangeTellerOptions {
 }
 
 const atOnce = 100
+/** Changes that wait to be told again: beyond, the oldest is given up. */
+const mostUntold = 100_000
 
 /** Tells changes, and again those that could not be told: the newest of each user, while the user's status is still it. */
 export class ChangeTeller {
@@ -54,6 +56,8 @@ export class ChangeTeller {
         } catch (cause) {
           // Behind the others: one that never works holds nobody up.
           if (!((this.#untold.get(userId)?.atMs ?? 0) > atMs)) this.#untold.set(userId, change)
+          const [oldest] = this.#untold.keys()
+          if (this.#untold.size > mostUntold && oldest !== undefined) this.#untold.delete(oldest)
           return [{ cause }]
         }
       }),

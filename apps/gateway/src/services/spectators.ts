@@ -33,6 +33,9 @@ export interface Spectators {
   allSettled(): Promise<void>
 }
 
+/** Leaves that are tried again at once, as while Game is away; beyond, each is tried once. */
+const mostLeaving = 10_000
+
 export function createSpectators({ game, note, stillWatches, onError }: SpectatorsOptions): Spectators {
   // One chain per user and table: a leave never overtakes the enter before it.
   const running = new Map<string, Promise<void>>()
@@ -107,7 +110,7 @@ export function createSpectators({ game, note, stillWatches, onError }: Spectato
       void keepTrying({
         attempt: () => after(userId, tableId, step),
         // Whoever is back here leaves again.
-        isWanted: () => tries++ === 0 || !watching.has(place),
+        isWanted: () => tries++ === 0 || (leaving.size <= mostLeaving && !watching.has(place)),
         onError: (error) => onError(error, { userId, tableId }),
       }).then(() => leaving.delete(departure))
     },

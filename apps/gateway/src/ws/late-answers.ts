@@ -24,6 +24,12 @@ export interface LateAnswer {
 }
 
 export interface LateAnswers {
+  /** Subscribes, ending what was tried for the channel before; where the client waits in silence, it is tried again. */
+  subscribe(
+    session: ClientSession,
+    channel: string,
+    attempt: (isWanted?: () => boolean) => Promise<unknown>,
+  ): Promise<void>
   /** Tries until it answers, the socket closes, or the answer to a channel is not wanted any more. */
   begin(session: ClientSession, channel: string, answer: LateAnswer): void
   /** The socket left the channel, or asked anew. */
@@ -35,22 +41,37 @@ export function createLateAnswers(onError: (error: unknown, session: ClientSessi
   const wanted = new Map<string, LateAnswer>()
   const keyOf = ({ connectionId }: ClientSession, channel: string): string => `${connectionId} ${channel}`
 
+  function begin(session: ClientSession, channel: string, answer: LateAnswer): void {
+    const key = keyOf(session, channel)
+    wanted.set(key, answer)
+    const isWanted = (): boolean => session.connection.state === 'open' && wanted.get(key) === answer
+    let isFirst = true
+    async function attempt(): Promise<void> {
+      if (!isFirst) return void (await answer.attempt(isWanted))
+      // Made already.
+      isFirst = false
+      throw answer.error
+    }
+    void keepTrying({ attempt, isWanted, onError: (error) => onError(error, session) }).then(() => {
+      if (wanted.get(key) === answer) wanted.delete(key)
+    })
+  }
+
+  function end(session: ClientSession, channel: string): void {
+    wanted.delete(keyOf(session, channel))
+  }
+
   return {
-    begin(session, channel, answer) {
-      const key = keyOf(session, channel)
-      wanted.set(key, answer)
-      const isWanted = (): boolean => session.connection.state === 'open' && wanted.get(key) === answer
-      let isFirst = true
-      async function attempt(): Promise<void> {
-        if (!isFirst) return void (await answer.attempt(isWanted))
-        // Made already.
-        isFirst = false
-        throw answer.error
+    begin,
+    end,
+    async subscribe(session, channel, attempt) {
+      end(session, channel)
+      try {
+        await attempt()
+      } catch (error) {
+        if (!waitsFor(error, session)) throw error
+        begin(session, channel, { error, attempt })
       }
-      void keepTrying({ attempt, isWanted, onError: (error) => onError(error, session) }).then(() => {
-        if (wanted.get(key) === answer) wanted.delete(key)
-      })
     },
-    end: (session, channel) => void wanted.delete(keyOf(session, channel)),
   }
 }

@@ -179,13 +179,7 @@ export function createChatHandlers({
   return {
     async subscribe(message, session) {
       const channel = chatChannel(message.tableId)
-      late.end(session, channel)
-      try {
-        await subscribe(message, session)
-      } catch (error) {
-        if (!waitsFor(error, session)) throw error
-        late.begin(session, channel, { error, attempt: (isWanted) => subscribe(message, session, isWanted) })
-      }
+      await late.subscribe(session, channel, (isWanted) => subscribe(message, session, isWanted))
       return 'answered'
     },
 

@@ -8,10 +8,12 @@ import {
   type SubscribePresence,
   type UnsubscribePresence,
 } from '@gw/protocol'
+import { LRUCache } from 'lru-cache'
 import { GatewayError } from '../../errors.ts'
 import type { Channels, Joined } from '../../services/channels.ts'
 import type { ClientSession, Reply } from '../client-session.ts'
 import { keepTrying } from '../keep-trying.ts'
+import { shareRounds } from '../share-rounds.ts'
 import type { ResumeChannel } from '../restore.ts'
 
 export interface PresenceHandlersOptions {
@@ -40,6 +42,15 @@ export function createPresenceHandlers(options: PresenceHandlersOptions): Presen
     }
   }
 
+  /** A reset hits all who watch a user at once: they share the question. */
+  const asking = new LRUCache<string, () => Promise<PresenceSnapshot>>({ max: 10_000 })
+
+  function sharedSnapshot(userId: string): Promise<PresenceSnapshot> {
+    const ask = asking.get(userId) ?? shareRounds(() => snapshot([userId]))
+    asking.set(userId, ask)
+    return ask()
+  }
+
   function join(session: ClientSession, userId: string, since?: Position): Promise<Joined> {
     const { connection } = session
     const channel = presenceChannel(userId)
@@ -48,7 +59,7 @@ export function createPresenceHandlers(options: PresenceHandlersOptions): Presen
       // What was missed is in no later change. Redis may be the reason, and still be away.
       onReset: () =>
         void keepTrying({
-          attempt: async () => session.send(await snapshot([userId])),
+          attempt: async () => session.send(await sharedSnapshot(userId)),
           isWanted: () => connection.state === 'open' && channels.has(connection.id, channel),
           onError: (error) => onError(error, session),
         }),
