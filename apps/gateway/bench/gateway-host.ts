@@ -20,14 +20,21 @@ let on: Switches = { logs: true, metrics: true, traces: true }
 type Update = (first?: unknown, second?: unknown, third?: unknown) => unknown
 const updates = ['inc', 'dec', 'set', 'observe', 'observeFor'] as const
 
+function updatesOf(part: object): Record<string, Update> {
+  const own = updates.flatMap((update): [string, Update][] => {
+    const real: Update | undefined = Reflect.get(part, update)
+    return real ? [[update, (a, b, c) => (on.metrics ? real.call(part, a, b, c) : undefined)]] : []
+  })
+  return Object.fromEntries(own)
+}
+
 /** The same series, which take nothing while metrics are off: they have no switch of their own. */
 function switched(metrics: Metrics): Metrics {
   const series = Object.entries(metrics).map(([name, part]: [string, object]) => {
-    const own = updates.flatMap((update): [string, Update][] => {
-      const real: Update | undefined = Reflect.get(part, update)
-      return real ? [[update, (a, b, c) => (on.metrics ? real.call(part, a, b, c) : undefined)]] : []
-    })
-    return [name, own.length === 0 ? part : Object.assign(Object.create(part), Object.fromEntries(own))]
+    const own = updatesOf(part)
+    const of: ((labels: object) => object) | undefined = Reflect.get(part, 'of')
+    if (of) own['of'] = (labels) => updatesOf(of.call(part, Object(labels)))
+    return [name, Object.keys(own).length === 0 ? part : Object.assign(Object.create(part), own)]
   })
   return Object.fromEntries(series) as Metrics
 }
@@ -37,7 +44,7 @@ const names = { service: 'gateway', instanceId: 'bench', redact: { fields: ['car
 const version = '0.0.0'
 const logger = createLogger({ ...names, level: config.LOG_LEVEL })
 const metrics = createMetrics({ logLinesDropped: logger.dropped })
-startTracing({
+const tracing = startTracing({
   ...tracingOptionsOf(config),
   serviceVersion: version,
   instanceId: 'bench',
@@ -65,8 +72,9 @@ const gateway = createGateway({
   hasMetricsPort: true,
   version,
 })
-/** A message may turn the switches first. What was logged until then is written before, so that it counts for its turn. */
+/** A message may turn the switches first. Lines and spans until then are written before, so that they count for their turn. */
 async function answer(message: unknown): Promise<void> {
+  tracing.writeEnded()
   await logger.flush(1000)
   const { success, data } = switches.safeParse(message)
   if (success) turn(data)

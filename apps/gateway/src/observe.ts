@@ -10,9 +10,9 @@ import type { RateLimitEvent } from '@gw/ratelimit'
 import type { Logger } from '@gw/observability/logger'
 import { setContext } from '@gw/observability/http'
 import type { Metrics } from '@gw/observability/metrics'
-import { recordFailure } from '@gw/observability/tracing'
+import { activeSpan, recordFailure } from '@gw/observability/tracing'
 import { closeCodes } from '@gw/protocol'
-import { SpanStatusCode, trace } from '@opentelemetry/api'
+import { SpanStatusCode } from '@opentelemetry/api'
 import type { BreakerState } from './grpc/backend-guard.ts'
 import { BackendError, type CallRecord } from './grpc/service-client.ts'
 import type { ProxiedService } from './http/proxies.ts'
@@ -23,6 +23,7 @@ import type { SessionEventResult } from './services/session-events.ts'
 import type { ClientSession } from './ws/client-session.ts'
 import { clientTypeLabel, closeCodeLabel } from './observe/labels.ts'
 import { createLineLimit } from './observe/line-limit.ts'
+import { remembered } from './observe/remembered.ts'
 import type { SessionEvent } from './ws/session.ts'
 import type { SocketLife, SocketTraffic } from './ws/sockets.ts'
 import type { UpgradeRefusal } from './ws/upgrade.ts'
@@ -101,6 +102,19 @@ export function createObserver({ logger, metrics, messageSample }: ObserverOptio
   // A backend that sends one broken envelope sends many.
   const malformedLine = createLineLimit({ everyMs: 60_000 })
   let traffic: SocketTraffic = { queuedBytes: 0, receivedBytes: 0, sentBytes: 0 }
+  // What each request counts, found once.
+  const limited = remembered((source: string) =>
+    remembered((policy: string) =>
+      remembered((decision: string) => metrics.rateLimitDecisions.of({ policy, decision, source })),
+    ),
+  )
+  const proxied = remembered((backend: ProxiedService) => {
+    const service = proxiedNames[backend]
+    return {
+      duration: metrics.upstreamRequestDuration.of({ service }),
+      requests: remembered((code: string) => metrics.upstreamRequests.of({ service, method: 'proxy', code })),
+    }
+  })
   const about = (session: ClientSession) => ({ userId: session.userId, connectionId: session.connectionId })
   return {
     onSession(event) {
@@ -119,7 +133,7 @@ export function createObserver({ logger, metrics, messageSample }: ObserverOptio
           const type = clientTypeLabel(messageType)
           metrics.wsMessagesReceived.inc({ type, result })
           metrics.wsMessageDuration.observe({ type }, seconds)
-          const span = trace.getActiveSpan()
+          const span = activeSpan()
           span?.setAttribute('ws.result', result)
           if (failures.has(result)) span?.setStatus({ code: SpanStatusCode.ERROR, message: result })
           const isSampled = Math.random() < messageSample
@@ -252,9 +266,9 @@ export function createObserver({ logger, metrics, messageSample }: ObserverOptio
       logger.warn('backend_reconnected', { backend: service })
     },
     onProxied(backend, { code, seconds }) {
-      const service = proxiedNames[backend]
-      metrics.upstreamRequests.inc({ service, method: 'proxy', code })
-      metrics.upstreamRequestDuration.observe({ service }, seconds)
+      const { duration, requests } = proxied(backend)
+      requests(code).inc()
+      duration.observe(seconds)
     },
     onRedis(state, error) {
       metrics.redisUp.set(state === 'up' ? 1 : 0)
@@ -294,11 +308,7 @@ export function createObserver({ logger, metrics, messageSample }: ObserverOptio
       switch (event.type) {
         case 'decision':
           for (const { policy, allowed } of event.decision.results)
-            metrics.rateLimitDecisions.inc({
-              policy,
-              decision: allowed ? 'allowed' : 'refused',
-              source: event.decision.source,
-            })
+            limited(event.decision.source)(policy)(allowed ? 'allowed' : 'refused').inc()
           return
         case 'store-error':
           metrics.redisErrors.inc({ kind: 'ratelimit' })
@@ -360,6 +370,6 @@ export function createObserver({ logger, metrics, messageSample }: ObserverOptio
 }
 
 function failSpan(error: unknown): void {
-  const span = trace.getActiveSpan()
+  const span = activeSpan()
   if (span) recordFailure(span, error)
 }

@@ -17,6 +17,7 @@ function eventsOfCode(): string[] {
       /logger\s*\.(error|warn|info|debug)\(\s*\w+ \? '([a-z_]+)' : '([a-z_]+)'/g,
     ))
       for (const name of [one, other]) events.add(`${name} ${level}`)
+    for (const [, name] of source.matchAll(/logger\.lines\('([a-z_]+)'/g)) events.add(`${name} info`)
     for (const [, level, name] of source.matchAll(/put\('(\w+)', '([a-z_]+)'/g))
       events.add(`${name} ${level}`)
     for (const [, level, name] of source.matchAll(/\? '(\w+)' : 'debug'\]\('([a-z_]+)'/g))

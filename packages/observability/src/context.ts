@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { type Context, ROOT_CONTEXT } from '@opentelemetry/api'
+import { type Context, context, ROOT_CONTEXT } from '@opentelemetry/api'
 
 /**
  * Who and what the running code works for. It is put on every log line written inside, and may be filled in on the
@@ -23,6 +23,8 @@ interface Scope {
 // The one module-level state of this package: asynchronous context has to be reachable from code that nobody passes
 // anything to, as in every AsyncLocalStorage. It holds nothing outside of the functions below.
 const storage = new AsyncLocalStorage<Scope>()
+/** Whether OpenTelemetry's API, too, keeps its context there. */
+let isManager = false
 
 /** Runs `fn`, and all it awaits, inside `context`. Outside HTTP: one call per connection or message. */
 export function runWithContext<T>(context: RequestContext, fn: () => T): T {
@@ -48,4 +50,14 @@ export function runInScope<T>(request: RequestContext | undefined, spans: Contex
 /** OpenTelemetry's context of the running code, whether or not an SDK is registered. */
 export function currentSpans(): Context {
   return storage.getStore()?.spans ?? ROOT_CONTEXT
+}
+
+/** For `SpanContextManager`, which is enabled or disabled. */
+export function setManager(is: boolean): void {
+  isManager = is
+}
+
+/** The same, wherever the API keeps it: from there it takes a search for who keeps it, each time. */
+export function activeSpans(): Context {
+  return isManager ? currentSpans() : context.active()
 }

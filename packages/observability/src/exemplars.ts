@@ -1,9 +1,10 @@
 /** From a slow bucket to one of its traces: histograms that remember trace ids, and the format that can say them. */
-import { type SpanContext, trace } from '@opentelemetry/api'
+import type { SpanContext } from '@opentelemetry/api'
 import type { Histogram, LabelValues, Registry } from 'prom-client'
 import type { Labels } from './cells.ts'
-import { type QuickConfiguration, QuickHistogram } from './series.ts'
-import { isSampled } from './spans.ts'
+import { type BoundHistogram, type QuickConfiguration, QuickHistogram } from './series.ts'
+import { isSampled } from './late-span.ts'
+import { activeSpan } from './spans.ts'
 
 type ObserveFor<T extends string> = (
   span: SpanContext | undefined,
@@ -17,6 +18,13 @@ type ObserveFor<T extends string> = (
  */
 export interface TracedHistogramOf<T extends string> extends Pick<Histogram<T>, 'observe'> {
   readonly observeFor: ObserveFor<T>
+  /** For one set of label values that comes often. */
+  readonly of: (labels: LabelValues<T>) => BoundTracedHistogram
+}
+
+/** A `TracedHistogramOf` whose labels are known. */
+export interface BoundTracedHistogram extends BoundHistogram {
+  readonly observeFor: (span: SpanContext | undefined, value: number) => void
 }
 
 export class TracedHistogram extends QuickHistogram implements TracedHistogramOf<string> {
@@ -26,12 +34,23 @@ export class TracedHistogram extends QuickHistogram implements TracedHistogramOf
     super(options)
     this.observeFor = (span, labels, value) => this.add(labels, value, keptTraceOf(span))
     const observe = (first: Labels | number, second?: number): void => {
-      const traceId = keptTraceOf(trace.getActiveSpan()?.spanContext())
-      if (typeof first === 'number') this.add(undefined, first, traceId)
-      else this.add(first, second, traceId)
+      if (typeof first === 'number') this.add(undefined, first, activeKeptTrace())
+      else this.add(first, second, activeKeptTrace())
     }
     Object.assign(this, { observe })
   }
+
+  override of(labels: Labels): BoundTracedHistogram {
+    const cell = this.cell(labels)
+    return {
+      observe: (value) => cell.add(value, activeKeptTrace()),
+      observeFor: (span, value) => cell.add(value, keptTraceOf(span)),
+    }
+  }
+}
+
+function activeKeptTrace(): string | undefined {
+  return keptTraceOf(activeSpan()?.spanContext())
 }
 
 function keptTraceOf(span: SpanContext | undefined): string | undefined {

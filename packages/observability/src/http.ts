@@ -4,8 +4,8 @@ import { type Attributes, type Span, type SpanContext, SpanStatusCode } from '@o
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import { type RequestContext, runInScope } from './context.ts'
 import { requireOption } from './errors.ts'
-import type { LogContext, Logger } from './logger.ts'
-import type { Metrics } from './metrics.ts'
+import type { LineFields, Logger } from './logger.ts'
+import type { BoundTracedHistogram, Metrics } from './metrics.ts'
 import { methodLabel, routeLabeller, unmatchedRoute } from './route-label.ts'
 import { extractTraceparent, isKept, isReal, type SpanOptions, startSpan } from './spans.ts'
 
@@ -14,7 +14,7 @@ export { unmatchedRoute } from './route-label.ts'
 
 /** Options of `requestContext`. */
 export interface RequestContextOptions {
-  readonly logger: Pick<Logger, 'info'>
+  readonly logger: Pick<Logger, 'lines'>
   readonly metrics: Pick<Metrics, 'httpRequestDuration' | 'httpRequestsInFlight'>
   /** Read and returned. Default `x-request-id`. */
   readonly header?: string
@@ -37,6 +37,21 @@ export function requestIdOf(given: unknown): string {
   return typeof given === 'string' && saneId.test(given) ? given : randomUUID()
 }
 
+/** Of the access line, in this order. */
+const lineFields: LineFields = {
+  requestId: 'text',
+  userId: 'text',
+  connectionId: 'text',
+  traceId: 'id',
+  spanId: 'id',
+  method: 'id',
+  route: 'text',
+  status: 'id',
+  durationMs: 'id',
+  bytes: 'id',
+  aborted: 'id',
+}
+
 /** A client that went away before its answer (the status is never sent; nginx made the number a habit). */
 const clientClosedStatus = 499
 
@@ -53,6 +68,8 @@ export function requestContext(options: RequestContextOptions): RequestHandler {
   requireOption(maxRoutes > 0, 'maxRoutes must be above 0')
   const routeOf = routeLabeller(maxRoutes)
   const lowerHeader = header.toLowerCase()
+  const durationOf = lastOf(metrics)
+  const writeLine = logger.lines('http_request', lineFields)
 
   return (request: Request, response: Response, next: NextFunction): void => {
     const startedAt = now()
@@ -80,30 +97,38 @@ export function requestContext(options: RequestContextOptions): RequestHandler {
       const durationMs = now() - startedAt
       endServerSpan(span, { request, method, scheme, route, status })
       // An event handler may run in anybody's asynchronous context: what it says of the request is given, all of it.
-      metrics.httpRequestDuration.observeFor(ids, { method, route, status }, durationMs / 1000)
+      durationOf(method, route, status).observeFor(ids, durationMs / 1000)
       const bytes = socket.bytesWritten - bytesBefore
-      const fields = {
-        requestId: context.requestId,
-        userId: context.userId,
-        connectionId: context.connectionId,
-        traceId: ids?.traceId,
-        spanId: ids?.spanId,
+      writeLine([
+        context.requestId,
+        context.userId,
+        context.connectionId,
+        ids?.traceId,
+        ids?.spanId,
         method,
         route,
         status,
-        durationMs: Math.round(durationMs * 1000) / 1000,
+        Math.round(durationMs * 1000) / 1000,
         bytes,
-        aborted: aborted || undefined,
-      }
-      logger.info('http_request', kept(fields))
+        aborted || undefined,
+      ])
     })
     runInScope(context, spans, next)
   }
 }
 
-/** A line waits for its time to be written: made right here, it would hold the request and all that hangs on it until then. */
-function kept(fields: LogContext): () => LogContext {
-  return () => fields
+/** The series of a request: most are of the same as the one before, or it is looked for. */
+function lastOf({ httpRequestDuration }: Pick<Metrics, 'httpRequestDuration'>) {
+  let last:
+    | { readonly series: BoundTracedHistogram; readonly labels: readonly [string, string, number] }
+    | undefined
+  return (...labels: [method: string, route: string, status: number]): BoundTracedHistogram => {
+    const [method, route, status] = labels
+    if (last?.labels[2] === status && last.labels[1] === route && last.labels[0] === method)
+      return last.series
+    last = { labels, series: httpRequestDuration.of({ method, route, status }) }
+    return last.series
+  }
 }
 
 /** Undefined without an SDK. */

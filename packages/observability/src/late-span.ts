@@ -1,7 +1,6 @@
 /**
- * A span of a trace that is not sampled: a few fields; when it ends as failed the SDK writes it after all, under the ids that
- * its receivers were given. Were all spans the SDK's, for the sake of the few that fail, every request would cost as if it
- * were sampled.
+ * A span as a few fields. The SDK writes it when it has ended, if it is of a trace that is kept or failed, and not right then but
+ * with others: the SDK's code, which runs for one request in a hundred, would be met cold by each.
  */
 import {
   type Attributes,
@@ -15,6 +14,7 @@ import {
   type SpanStatus,
   SpanStatusCode,
   type TimeInput,
+  TraceFlags,
 } from '@opentelemetry/api'
 
 /** How a span began; the SDK needs all of it to write the span. */
@@ -26,34 +26,50 @@ export interface SpanBeginning {
   readonly parent: Context
 }
 
-/** Makes the SDK's span. */
-export type WriteSpan = (begun: SpanBeginning) => Span
+/** Takes a span that has ended and is to be written. */
+export type KeepSpan = (ended: EndedSpan) => void
+
+/** What is known of a span when it has ended. */
+export interface EndedSpan extends SpanBeginning {
+  /** By `performance.now`, where they were not given. */
+  readonly startTime: TimeInput
+  readonly endTime: TimeInput
+  /** Puts on the SDK's span what the span was given in its life. */
+  readonly fill: (span: Span, timeOf: TimeOf) => void
+}
+
+/** The time that the SDK is told, of one by `performance.now`; any other as it is. */
+export type TimeOf = (time: TimeInput) => TimeInput
 
 /** Made by `lateTracerProvider`. */
 export class LateSpan implements Span {
   readonly #begun: SpanBeginning
-  readonly #write: WriteSpan
-  /** Of the monotonic clock; what time it was is asked when it is written. */
+  readonly #keep: KeepSpan
   readonly #startedAt = performance.now()
   #attributes: Attributes | undefined
   #name: string | undefined
   #status: SpanStatus | undefined
   /** Events and links, which hardly any span has. */
-  #more: ((span: Span) => void)[] | undefined
+  #more: ((span: Span, timeOf: TimeOf) => void)[] | undefined
   #ended = false
 
-  constructor(begun: SpanBeginning, write: WriteSpan) {
-    this.#begun = begun
-    this.#write = write
+  constructor(begun: SpanBeginning, keep: KeepSpan) {
+    const { ids, options } = begun
+    // The caller may go on with its attributes; of a span that is likely forgotten none are copied.
+    this.#begun =
+      isSampled(ids) && options.attributes
+        ? { ...begun, options: { ...options, attributes: { ...options.attributes } } }
+        : begun
+    this.#keep = keep
   }
 
   spanContext(): SpanContext {
     return this.#begun.ids
   }
 
-  /** Whether its end will write it. */
-  get hasFailed(): boolean {
-    return this.#status?.code === SpanStatusCode.ERROR
+  /** Whether it will be written, as far as is known. */
+  get isKept(): boolean {
+    return isSampled(this.#begun.ids) || this.#status?.code === SpanStatusCode.ERROR
   }
 
   isRecording(): boolean {
@@ -61,34 +77,39 @@ export class LateSpan implements Span {
   }
 
   setAttribute(key: string, value: AttributeValue): this {
+    if (this.#ended) return this
     this.#attributes ??= {}
     this.#attributes[key] = value
     return this
   }
 
   setAttributes(attributes: Attributes): this {
-    this.#attributes = { ...this.#attributes, ...attributes }
+    if (!this.#ended) this.#attributes = { ...this.#attributes, ...attributes }
     return this
   }
 
   updateName(name: string): this {
-    this.#name = name
+    if (!this.#ended) this.#name = name
     return this
   }
 
-  /** As the SDK has it: unset is no status, and ok is final. */
+  /** As the SDK has it: unset is no status, and ok is final, as all is when the span has ended. */
   setStatus(status: SpanStatus): this {
-    if (status.code !== SpanStatusCode.UNSET && this.#status?.code !== SpanStatusCode.OK)
-      this.#status = status
+    const isOpen = !this.#ended && this.#status?.code !== SpanStatusCode.OK
+    if (isOpen && status.code !== SpanStatusCode.UNSET) this.#status = status
     return this
   }
 
-  addEvent(name: string, attributes?: Attributes | TimeInput, time: TimeInput = Date.now()): this {
-    return this.#add((span) => span.addEvent(name, attributes, time))
+  addEvent(name: string, attributes?: Attributes | TimeInput, given?: TimeInput): this {
+    const isTime = isTimeInput(attributes)
+    const time = (isTime ? attributes : given) ?? performance.now()
+    const own = isTime ? undefined : { ...attributes }
+    return this.#add((span, timeOf) => span.addEvent(name, own, timeOf(time)))
   }
 
-  recordException(exception: Exception, time: TimeInput = Date.now()): void {
-    this.#add((span) => span.recordException(exception, time))
+  recordException(exception: Exception, time: TimeInput = performance.now()): void {
+    const seen = copyOf(exception)
+    this.#add((span, timeOf) => span.recordException(seen, timeOf(time)))
   }
 
   addLink(link: Link): this {
@@ -99,27 +120,51 @@ export class LateSpan implements Span {
     return this.#add((span) => span.addLinks(links))
   }
 
-  end(endTime?: TimeInput): void {
+  end(endTime: TimeInput = performance.now()): void {
     if (this.#ended) return
     this.#ended = true
-    if (this.#status?.code !== SpanStatusCode.ERROR) return
-    const durationMs = performance.now() - this.#startedAt
-    // Up, for `Date.now` is cut off: no span begins before what caused it.
-    const startedAtMs = Math.ceil(Date.now() - durationMs)
-    const { options } = this.#begun
-    const span = this.#write({
-      ...this.#begun,
-      name: this.#name ?? this.#begun.name,
-      options: { ...options, startTime: options.startTime ?? startedAtMs },
+    if (!this.isKept) return
+    const begun = this.#begun
+    this.#keep({
+      ...begun,
+      name: this.#name ?? begun.name,
+      startTime: begun.options.startTime ?? this.#startedAt,
+      endTime,
+      fill: (span, timeOf) => this.#fill(span, timeOf),
     })
-    if (this.#attributes) span.setAttributes(this.#attributes)
-    for (const add of this.#more ?? []) add(span)
-    span.setStatus(this.#status).end(endTime ?? startedAtMs + durationMs)
   }
 
-  #add(what: (span: Span) => void): this {
+  #fill(span: Span, timeOf: TimeOf): void {
+    if (this.#attributes) span.setAttributes(this.#attributes)
+    for (const add of this.#more ?? []) add(span, timeOf)
+    if (this.#status) span.setStatus(this.#status)
+  }
+
+  #add(what: (span: Span, timeOf: TimeOf) => void): this {
+    if (this.#ended) return this
     this.#more ??= []
     this.#more.push(what)
     return this
+  }
+}
+
+/** Whether it is of a trace that is kept. */
+export function isSampled({ traceFlags }: SpanContext): boolean {
+  return (traceFlags & TraceFlags.SAMPLED) !== 0
+}
+
+function isTimeInput(value: Attributes | TimeInput | undefined): value is TimeInput {
+  return typeof value === 'number' || value instanceof Date || Array.isArray(value)
+}
+
+/** Read now: who looks later may find another, or that its getters throw. */
+function copyOf(exception: Exception): Exception {
+  if (typeof exception === 'string') return exception
+  const { code, name, message = '', stack } = exception
+  return {
+    message,
+    ...(code !== undefined && { code }),
+    ...(name !== undefined && { name }),
+    ...(stack !== undefined && { stack }),
   }
 }

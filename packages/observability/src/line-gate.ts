@@ -9,10 +9,12 @@ export interface LineGateOptions {
   readonly joinMs: number
 }
 
-/** More characters are written before the time is over. */
-const maxJoinedLength = 65_536
-/** As above, for lines that are not made yet. */
+/** More bytes are written before the time is over. */
+const maxJoinedBytes = 65_536
+/** As above, for lines that are not made yet: 32 at a time cost each a half more. */
 const maxLateLines = 500
+/** Of one UTF-16 unit in UTF-8. */
+const maxUnitBytes = 3
 
 /** Gives a line, which ends in a line break. */
 export type MakeLine = () => string
@@ -29,8 +31,9 @@ export class LineGate {
   /** Accepted, and not yet taken by the target. */
   #pendingBytes = 0
   #pendingLines = 0
-  /** Of these, the ones that were not given to the target yet. */
-  #joined = ''
+  /** Of these, the ones that were not given to the target yet: bytes at once, for text in parts would wait in pieces. */
+  #joined: Buffer | undefined
+  #joinedBytes = 0
   #joinedLines = 0
   /** The last of all: behind what was joined. */
   #late: MakeLine[] = []
@@ -62,7 +65,7 @@ export class LineGate {
   write(line: string, isUrgent: boolean): void {
     this.#makeLate()
     this.#join(line)
-    if (this.#joinMs === 0 || isUrgent || this.#joined.length > maxJoinedLength) this.#writeJoined()
+    if (this.#joinMs === 0 || isUrgent || this.#joinedBytes > maxJoinedBytes) this.#writeJoined()
     else this.#startTimer()
   }
 
@@ -85,27 +88,38 @@ export class LineGate {
     for (const make of late) this.#join(make())
   }
 
-  /** Its bytes are counted when it is written, with those of all: until then by its characters. */
   #join(line: string): void {
     if (this.#targetClosed || this.#pendingBytes + line.length > this.#maxBufferedBytes) {
       this.#dropped += 1
       return
     }
-    this.#pendingBytes += line.length
-    this.#pendingLines += 1
-    this.#joined += line
+    const mostBytes = line.length * maxUnitBytes
+    if (this.#joined === undefined || this.#joinedBytes + mostBytes > this.#joined.length)
+      this.#joined = this.#larger(mostBytes)
+    const bytes = this.#joined.write(line, this.#joinedBytes)
+    this.#joinedBytes += bytes
     this.#joinedLines += 1
+    this.#pendingBytes += bytes
+    this.#pendingLines += 1
+  }
+
+  /** With room for `more`; it stays as large as the most that ever was there at once. */
+  #larger(more: number): Buffer {
+    const larger = Buffer.allocUnsafeSlow(
+      Math.max(this.#joinedBytes + more, 2 * (this.#joined?.length ?? 512)),
+    )
+    this.#joined?.copy(larger, 0, 0, this.#joinedBytes)
+    return larger
   }
 
   #writeJoined(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
     this.#makeLate()
-    if (this.#joinedLines === 0) return
-    const bytes = Buffer.from(this.#joined)
+    if (this.#joined === undefined || this.#joinedLines === 0) return
+    const bytes = Buffer.from(this.#joined.subarray(0, this.#joinedBytes))
     const lines = this.#joinedLines
-    this.#pendingBytes += bytes.length - this.#joined.length
-    this.#joined = ''
+    this.#joinedBytes = 0
     this.#joinedLines = 0
     this.#target.write(bytes, (error?: Error | null) => {
       if (this.#targetClosed) return
@@ -122,7 +136,7 @@ export class LineGate {
     this.#dropped += this.#pendingLines
     this.#pendingBytes = 0
     this.#pendingLines = 0
-    this.#joined = ''
+    this.#joinedBytes = 0
     this.#joinedLines = 0
     this.#resume()
   }

@@ -7,12 +7,19 @@ import {
   Counter,
   Gauge,
   type Histogram,
+  type LabelValues,
   Registry,
 } from 'prom-client'
 import { requireOption } from './errors.ts'
-import { openMetricsText, TracedHistogram, type TracedHistogramOf } from './exemplars.ts'
-import { QuickCounter, QuickGauge, QuickHistogram } from './series.ts'
+import {
+  type BoundTracedHistogram,
+  openMetricsText,
+  TracedHistogram,
+  type TracedHistogramOf,
+} from './exemplars.ts'
+import { type BoundHistogram, QuickCounter, QuickGauge, QuickHistogram } from './series.ts'
 
+export type { BoundHistogram, BoundTracedHistogram }
 export { ObservabilityError, type ObservabilityErrorCode } from './errors.ts'
 export { createMetricsServer, type MetricsServer, type MetricsServerOptions } from './metrics-server.ts'
 
@@ -26,9 +33,19 @@ export interface MetricsOptions {
   readonly logLinesDropped?: () => number
 }
 
-type CounterOf<T extends string = never> = Pick<Counter<T>, 'inc'>
+interface CounterOf<T extends string = never> extends Pick<Counter<T>, 'inc'> {
+  /** For one set of label values that comes often: nothing is looked up for its `inc`. */
+  readonly of: (labels: LabelValues<T>) => BoundCounter
+}
 type GaugeOf<T extends string = never> = Pick<Gauge<T>, 'inc' | 'dec' | 'set' | 'remove'>
-type HistogramOf<T extends string = never> = Pick<Histogram<T>, 'observe'>
+interface HistogramOf<T extends string = never> extends Pick<Histogram<T>, 'observe'> {
+  readonly of: (labels: LabelValues<T>) => BoundHistogram
+}
+
+/** A counter whose labels are known. */
+export interface BoundCounter {
+  inc(value?: number): void
+}
 
 /**
  * The series, on prom-client. Label values must come from a closed list: pass anything else through
@@ -83,7 +100,7 @@ export interface Metrics {
   readonly sessionEventsDropped: CounterOf<'reason'>
   readonly reapedConnections: CounterOf
   readonly ingestMalformed: CounterOf<'reason'>
-  readonly logLinesDropped: CounterOf
+  readonly logLinesDropped: Pick<Counter, 'inc'>
   readonly spansDropped: CounterOf<'reason'>
   readonly ready: GaugeOf
   /** The registry in the Prometheus text format 0.0.4. */

@@ -11,9 +11,23 @@ import {
 } from 'prom-client'
 import { type Cell, Cells, type Labels } from './cells.ts'
 
+/** One set of label values of a counter, kept by who counts it often: nothing is looked up then. */
+export class CounterCell implements Cell {
+  readonly labels: Labels
+  added = 0
+
+  constructor(labels: Labels) {
+    this.labels = labels
+  }
+
+  inc(value: number = 1): void {
+    this.added += growth(value)
+  }
+}
+
 /** A counter; prom-client's value gets what was added when it is read. */
 export class QuickCounter extends Counter {
-  readonly #cells: Cells<Cell & { added: number }>
+  readonly #cells: Cells<CounterCell>
   readonly #add: (labels: Labels, value: number) => void
 
   constructor(options: CounterConfiguration<string>) {
@@ -22,15 +36,20 @@ export class QuickCounter extends Counter {
     const add = this.inc.bind(this)
     const cells = new Cells(options.labelNames ?? [], (labels) => {
       add(labels, 0)
-      return { labels, added: 0 }
+      return new CounterCell(labels)
     })
     const inc = (first?: Labels | number, second?: number): void => {
-      if (typeof first === 'object') cells.of(first).added += growth(second ?? 1)
-      else cells.of().added += growth(first ?? 1)
+      if (typeof first === 'object') cells.of(first).inc(second)
+      else cells.of().inc(first)
     }
     Object.assign(this, { inc })
     this.#add = add
     this.#cells = cells
+  }
+
+  /** The cell of `labels`, with its own `inc`. */
+  of(labels: Labels): CounterCell {
+    return this.#cells.of(labels)
   }
 
   override get(): ReturnType<Counter['get']> {
@@ -81,15 +100,42 @@ interface Exemplar {
   readonly timestamp: number
 }
 
-interface HistogramCell extends Cell {
+/** One set of label values of a histogram, as `CounterCell` is of a counter. */
+export class HistogramCell implements Cell {
+  readonly labels: Labels
+  readonly #bounds: readonly number[]
   /** By bucket, not added up yet; the last is above all bounds. */
   readonly counts: number[]
   readonly exemplars: (Exemplar | null)[]
-  sum: number
+  sum = 0
+
+  constructor(labels: Labels, bounds: readonly number[]) {
+    this.labels = labels
+    this.#bounds = bounds
+    this.counts = [...bounds.map(() => 0), 0]
+    this.exemplars = [...bounds.map(() => null), null]
+  }
+
+  /** `traceId`: of a trace that is kept. */
+  add(given: number | undefined, traceId?: string): void {
+    const value = finite(given)
+    const bounds = this.#bounds
+    let at = 0
+    while (at < bounds.length && value > (bounds[at] ?? Infinity)) at += 1
+    this.counts[at] = (this.counts[at] ?? 0) + 1
+    this.sum += value
+    if (traceId !== undefined)
+      this.exemplars[at] = { labelSet: { trace_id: traceId }, value, timestamp: Date.now() / 1000 }
+  }
 }
 
 /** Options of a `QuickHistogram`. */
 export type QuickConfiguration = HistogramConfiguration<string> & { readonly buckets: number[] }
+
+/** What a histogram's `of` gives. */
+export interface BoundHistogram {
+  readonly observe: (value: number) => void
+}
 
 /** A histogram. prom-client's own knows its name and bounds; what was observed is here alone. */
 export class QuickHistogram extends Histogram {
@@ -100,12 +146,7 @@ export class QuickHistogram extends Histogram {
     super(options)
     const { buckets, labelNames = [] } = options
     this.#options = options
-    this.#cells = new Cells(labelNames, (labels) => ({
-      labels,
-      counts: [...buckets.map(() => 0), 0],
-      exemplars: [...buckets.map(() => null), null],
-      sum: 0,
-    }))
+    this.#cells = new Cells(labelNames, (labels) => new HistogramCell(labels, buckets))
     if (labelNames.length === 0) this.#cells.of()
     const observe = (first: Labels | number, second?: number): void => {
       if (typeof first === 'number') this.add(undefined, first)
@@ -114,17 +155,19 @@ export class QuickHistogram extends Histogram {
     Object.assign(this, { observe })
   }
 
-  /** `traceId`: of a trace that is kept. */
-  add(labels: Labels | undefined, given: number | undefined, traceId?: string): void {
-    const value = finite(given)
-    const cell = this.#cells.of(labels)
-    const { buckets: bounds } = this.#options
-    let at = 0
-    while (at < bounds.length && value > (bounds[at] ?? Infinity)) at += 1
-    cell.counts[at] = (cell.counts[at] ?? 0) + 1
-    cell.sum += value
-    if (traceId !== undefined)
-      cell.exemplars[at] = { labelSet: { trace_id: traceId }, value, timestamp: Date.now() / 1000 }
+  protected cell(labels?: Labels): HistogramCell {
+    return this.#cells.of(labels)
+  }
+
+  /** Checked before there is a cell: what is refused makes no series. */
+  protected add(labels: Labels | undefined, value: number | undefined, traceId?: string): void {
+    const checked = finite(value)
+    this.cell(labels).add(checked, traceId)
+  }
+
+  of(labels: Labels): BoundHistogram {
+    const cell = this.cell(labels)
+    return { observe: (value) => cell.add(value) }
   }
 
   /** What prom-client renders, and what its `get` is made of. */

@@ -1,9 +1,19 @@
 import type { Context } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
-import { currentContext, currentSpans, runInScope } from './context.ts'
+import { currentContext, currentSpans, runInScope, setManager } from './context.ts'
 
 /** OpenTelemetry's context manager, on the place where the request's context is: who enters both enters once. */
 export class SpanContextManager extends AsyncLocalStorageContextManager {
+  override enable(): this {
+    setManager(true)
+    return super.enable()
+  }
+
+  override disable(): this {
+    setManager(false)
+    return super.disable()
+  }
+
   override active(): Context {
     return currentSpans()
   }

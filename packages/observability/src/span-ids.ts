@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Span, SpanContext } from '@opentelemetry/api'
+import type { SpanContext } from '@opentelemetry/api'
 import type { IdGenerator } from '@opentelemetry/sdk-trace'
 
 /** Asked for at once: to ask for each id, and to write its digits, takes ten times as long. */
@@ -16,7 +16,7 @@ export class SpanIds implements IdGenerator {
   #at = 0
 
   /** The one span that begins in `start` gets `ids`. */
-  as(ids: SpanContext, start: () => Span): Span {
+  as<T>(ids: SpanContext, start: () => T): T {
     this.#preset = ids
     try {
       return start()

@@ -17,8 +17,8 @@ import {
   TraceFlags,
   type Tracer,
 } from '@opentelemetry/api'
-import { currentContext } from './context.ts'
-import { LateSpan } from './late-span.ts'
+import { activeSpans, currentContext } from './context.ts'
+import { isSampled, LateSpan } from './late-span.ts'
 import { SpanScope } from './span-scope.ts'
 
 /** As in OpenTelemetry: who called whom. */
@@ -35,8 +35,18 @@ export interface SpanOptions {
   readonly links?: readonly SpanContext[]
   /** The instrumentation scope. Default `gateway`. */
   readonly tracer?: string
-  /** Milliseconds since the epoch. Default: now. */
+  /** Milliseconds by `performance.now`. Default: now. */
   readonly startTime?: number
+}
+
+/** Knows of a span that is to come whether it will be kept. */
+export interface ForeseeingTracer extends Tracer {
+  /** Whether it would be below `above`, if all goes well. */
+  readonly keepsBelow: (above: SpanContext) => boolean
+}
+
+function isForeseeing(tracer: Tracer): tracer is ForeseeingTracer {
+  return 'keepsBelow' in tracer
 }
 
 /** Of a span of which no more is known at its start. Shared: nobody changes them. */
@@ -62,7 +72,7 @@ function tracerOf(name: string): Tracer | undefined {
 
 /** An open span and the context in which it is active. End it exactly once. Without an SDK: a span that does nothing. */
 export function startSpan(name: string, options: SpanOptions = {}): { span: Span; context: Context } {
-  const active = context.active()
+  const active = activeSpans()
   const tracer = tracerOf(options.tracer ?? defaultTracer)
   if (!tracer) return { span: noSpan, context: active }
   const outer = outerOf(active, options.parent)
@@ -91,7 +101,13 @@ function outerOf(active: Context, parent: SpanOptions['parent']): Context {
 
 /** Runs `fn` where `inside`, the context of a started span, is the active one. */
 export function runIn<T>(inside: Context, fn: () => T): T {
-  return inside === context.active() ? fn() : context.with(inside, fn)
+  return inside === activeSpans() ? fn() : context.with(inside, fn)
+}
+
+/** The span that the running code is in. */
+export function activeSpan(): Span | undefined {
+  const active = activeSpans()
+  return active === ROOT_CONTEXT ? undefined : trace.getSpan(active)
 }
 
 /**
@@ -124,12 +140,17 @@ export function withSpan<T>(name: string, options: SpanOptions, fn: (span: Span)
  * first: of the many that nobody sees none need be made.
  */
 export function isKept(span: Span): boolean {
-  return isSampled(span.spanContext()) || (span instanceof LateSpan && span.hasFailed)
+  return span instanceof LateSpan ? span.isKept : isSampled(span.spanContext())
 }
 
-/** Whether it is of a trace that is kept. */
-export function isSampled({ traceFlags }: SpanContext): boolean {
-  return (traceFlags & TraceFlags.SAMPLED) !== 0
+/**
+ * Whether a span below `parent` would be written, if all goes well; true where nobody can say (`keepErrors: false`, another
+ * SDK). Of what is done all the time no span need be begun where it would not: if it fails it gets one with `startTime`.
+ */
+export function keepsBelow(parent: SpanContext): boolean {
+  const tracer = tracerOf(defaultTracer)
+  if (tracer === undefined) return false
+  return isForeseeing(tracer) ? tracer.keepsBelow(parent) : true
 }
 
 /** Marks a span as failed by `error`, without ending it. */
@@ -158,7 +179,7 @@ export function isReal({ traceId }: SpanContext): boolean {
 
 /** The active span as a W3C `traceparent`. Without one: the one that came in with the request, if any. */
 export function injectTraceparent(): string | undefined {
-  const span = trace.getSpanContext(context.active())
+  const span = activeSpan()?.spanContext()
   if (!span || !isReal(span)) return currentContext()?.traceparent
   return formatTraceparent(span)
 }
@@ -166,7 +187,11 @@ export function injectTraceparent(): string | undefined {
 /** `00-<trace id>-<span id>-<flags>`. */
 export function formatTraceparent(span: SpanContext): string {
   const { traceId, spanId, traceFlags } = span
-  return `00-${traceId}-${spanId}-${traceFlags < 16 ? '0' : ''}${(traceFlags & 0xff).toString(16)}`
+  return `00-${traceId}-${spanId}-${flagsText(traceFlags)}`
+}
+
+function flagsText(flags: number): string {
+  return flags === 0 ? '00' : (flags & 0xff).toString(16).padStart(2, '0')
 }
 
 /**

@@ -13,6 +13,7 @@ import {
 } from '@opentelemetry/sdk-trace'
 import { ObservabilityError, requireOption } from './errors.ts'
 import { lateTracerProvider } from './late-tracer.ts'
+import { LateWrites } from './late-writes.ts'
 import { createRedactor, type RedactOptions } from './redact.ts'
 import { SpanContextManager } from './span-context-manager.ts'
 import { type SpanDrop, SpanPipeline } from './span-export.ts'
@@ -21,11 +22,13 @@ import { SpanIds } from './span-ids.ts'
 export { ObservabilityError, type ObservabilityErrorCode } from './errors.ts'
 export type { SpanDrop, SpanDropReason } from './span-export.ts'
 export {
+  activeSpan,
   extractTraceparent,
   formatTraceparent,
   injectTraceparent,
   isKept,
   isTracing,
+  keepsBelow,
   recordFailure,
   runIn,
   type SpanKindName,
@@ -69,6 +72,8 @@ export interface TracingOptions {
 
 /** A running SDK. */
 export interface Tracing {
+  /** Gives the SDK the spans that have ended, as happens by itself within 50 ms. They are sent when their batch is. */
+  readonly writeEnded: () => void
   /** Sends what waits and unregisters. Resolves false when `timeoutMs` passed first: the rest is lost. Idempotent. */
   readonly shutdown: (timeoutMs: number) => Promise<boolean>
 }
@@ -87,7 +92,7 @@ export function startTracing(options: TracingOptions): Tracing {
     'maxQueueSize must be at least maxBatchSize',
   )
   requireOption(exportTimeoutMs > 0, 'exportTimeoutMs must be above 0')
-  if (disabled) return { shutdown: () => Promise.resolve(true) }
+  if (disabled) return { writeEnded: () => {}, shutdown: () => Promise.resolve(true) }
 
   const pipeline = new SpanPipeline({
     exporter: options.exporter ?? otlpExporter(options.endpoint, exportTimeoutMs),
@@ -101,6 +106,10 @@ export function startTracing(options: TracingOptions): Tracing {
   const ratio = new TraceIdRatioBasedSampler(sampleRatio)
   const sampler = followParent ? new ParentBasedSampler({ root: ratio }) : ratio
   const ids = new SpanIds()
+  const writes = new LateWrites((cause) => {
+    const error = cause instanceof Error ? cause : new Error(String(cause))
+    onDrop({ reason: 'export_failed', count: 1, error })
+  })
   const provider = new TracerProvider({
     idGenerator: ids,
     sampler: keepErrors ? new AlwaysOnSampler() : sampler,
@@ -113,19 +122,22 @@ export function startTracing(options: TracingOptions): Tracing {
       'service.instance.id': options.instanceId,
     }),
   })
-  context.setGlobalContextManager(new SpanContextManager().enable())
+  const manager = new SpanContextManager()
+  if (context.setGlobalContextManager(manager)) manager.enable()
   propagation.setGlobalPropagator(new W3CTraceContextPropagator())
   const keepsForeign = followParent
     ? undefined
     : (traceId: string): boolean =>
         ratio.shouldSample(ROOT_CONTEXT, traceId).decision === SamplingDecision.RECORD_AND_SAMPLED
   trace.setGlobalTracerProvider(
-    keepErrors ? lateTracerProvider({ writer: provider, ids, sampleRatio, keepsForeign }) : provider,
+    keepErrors ? lateTracerProvider({ writer: provider, ids, writes, sampleRatio, keepsForeign }) : provider,
   )
 
   let stopped: Promise<boolean> | undefined
   return {
+    writeEnded: () => writes.flush(),
     shutdown: (timeoutMs) => {
+      writes.close()
       stopped ??= stop(provider, timeoutMs).then((finished) => {
         if (!finished && pipeline.queued > 0) onDrop({ reason: 'shutdown', count: pipeline.queued })
         return finished

@@ -36,10 +36,13 @@ async function serve(
   const metrics = createMetrics({ defaultMetrics: false })
   const app = express()
   const waiting = new Set<() => void>()
-  const observed = {
-    info: (...event: Parameters<Logger['info']>): void => {
-      logger.info(...event)
-      for (const check of waiting) check()
+  const observed: Pick<Logger, 'lines'> = {
+    lines: (...event) => {
+      const write = logger.lines(...event)
+      return (values) => {
+        write(values)
+        for (const check of waiting) check()
+      }
     },
   }
   app.use(requestContext({ logger: observed, metrics, ...options }))
@@ -176,7 +179,7 @@ describe('the access line', () => {
     const requests: WeakRef<object>[] = []
     const metrics = createMetrics({ defaultMetrics: false })
     const app = express()
-    app.use(requestContext({ logger: { info: (_msg, fields) => waiting.push(fields) }, metrics }))
+    app.use(requestContext({ logger: { lines: () => (values) => waiting.push(values) }, metrics }))
     app.get('/a', (request, response) => {
       requests.push(new WeakRef(request))
       response.send('a')

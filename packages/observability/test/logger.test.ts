@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { currentContext, runWithContext, setContext } from '../src/logger.ts'
+import { currentContext, type LineFields, runWithContext, setContext } from '../src/logger.ts'
 import { testLogger } from './lines.ts'
 
 describe('a log line', () => {
@@ -193,5 +193,66 @@ describe('context', () => {
       expect.objectContaining({ requestId: 'r2', userId: 'user-of-r2' }),
     ])
     expect(currentContext()).toBeUndefined()
+  })
+})
+
+describe('lines of one event', () => {
+  const fields: LineFields = { requestId: 'text', route: 'text', traceId: 'id', status: 'id', slow: 'id' }
+
+  it.each([0, 5])('are what `info` writes of the same fields, with %d ms to wait', async (joinMs) => {
+    const [quick, usual] = [testLogger({ joinMs }), testLogger({ joinMs })]
+    const write = quick.logger.lines('http_request', fields)
+    const given: (string | undefined)[] = ['/a', 'token=x', 'é"\\\n\u2028', 'x'.repeat(9000), '', undefined]
+    for (const route of [...given, ...given]) {
+      write(['r-1', route, 'ab12', 200, undefined])
+      usual.logger.info('http_request', { requestId: 'r-1', route, traceId: 'ab12', status: 200 })
+    }
+    write(['r-2', '/a', undefined, Number.NaN, true])
+    usual.logger.info('http_request', { requestId: 'r-2', route: '/a', status: Number.NaN, slow: true })
+    await Promise.all([quick.logger.flush(1000), usual.logger.flush(1000)])
+    expect(quick.sink.text).toBe(usual.sink.text)
+    expect(quick.sink.lines).toHaveLength(2 * given.length + 1)
+  })
+
+  it('have the time at which each was written', async () => {
+    let time = Date.UTC(2026, 10, 23)
+    const { logger, sink } = testLogger({ joinMs: 5, now: () => time })
+    const write = logger.lines('event', { requestId: 'text' })
+    for (const id of ['a', 'b', 'c']) {
+      write([id])
+      if (id !== 'a') time += 1000
+    }
+    await logger.flush(1000)
+    expect(sink.lines.map((line) => [line['requestId'], line['time']])).toEqual([
+      ['a', '2026-11-23T00:00:00.000Z'],
+      ['b', '2026-11-23T00:00:00.000Z'],
+      ['c', '2026-11-23T00:00:01.000Z'],
+    ])
+  })
+
+  it('go by the level, as it is when each is written', () => {
+    const { logger, sink } = testLogger({ level: 'warn' })
+    const write = logger.lines('event', { requestId: 'text' })
+    write(['not'])
+    logger.setLevel('info')
+    write(['written'])
+    expect(sink.lines).toMatchObject([{ level: 'info', requestId: 'written' }])
+  })
+
+  it.each<[string, LineFields]>([
+    ['a secret', { requestId: 'text', token: 'id' }],
+    ['a standard field', { requestId: 'text', level: 'id' }],
+  ])('take the long way with the name of %s', (_what, named) => {
+    const [quick, usual] = [testLogger(), testLogger()]
+    quick.logger.lines('event', named)(['r-1', 'CANARY'])
+    const [, name = ''] = Object.keys(named)
+    usual.logger.info('event', { requestId: 'r-1', [name]: 'CANARY' })
+    expect(quick.sink.text).toBe(usual.sink.text)
+  })
+
+  it('of a child have its fields', () => {
+    const { logger, sink } = testLogger()
+    logger.child({ connectionId: 'c-1' }).lines('event', { requestId: 'text' })(['r-1'])
+    expect(sink.lines).toMatchObject([{ msg: 'event', connectionId: 'c-1', requestId: 'r-1' }])
   })
 })

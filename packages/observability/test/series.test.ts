@@ -76,6 +76,27 @@ describe('the quick series', () => {
     }
   })
 
+  it('count the same by what was found before as by its labels', async () => {
+    const [ours, theirs] = [seriesOf(quick), seriesOf(own)]
+    const [counter, histogram] = [new QuickCounter({ ...count, registers: [] }), ours.histogram]
+    if (!(histogram instanceof QuickHistogram)) throw new Error('not ours')
+    const cell = counter.of({ kind: 'a', code: 200 })
+    cell.inc()
+    counter.inc({ code: '200', kind: 'a' }, 2)
+    cell.inc(3)
+    expect((await counter.get()).values).toEqual([{ labels: { kind: 'a', code: 200 }, value: 6 }])
+    cell.inc()
+    expect((await counter.get()).values).toMatchObject([{ value: 7 }])
+    expect(() => cell.inc(-1)).toThrow(TypeError)
+    const series = histogram.of({ route: '/a' })
+    for (const value of [0.05, 3, 99]) {
+      series.observe(value)
+      theirs.histogram.observe({ route: '/a' }, value)
+    }
+    expect(() => series.observe(Number.NaN)).toThrow(TypeError)
+    expect(await ours.registry.metrics()).toBe(await theirs.registry.metrics())
+  })
+
   it('go on from a gauge that was set', async () => {
     const { gauge } = seriesOf(quick)
     gauge.set(7)

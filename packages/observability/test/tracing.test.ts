@@ -1,4 +1,4 @@
-import { trace } from '@opentelemetry/api'
+import { SpanStatusCode, trace } from '@opentelemetry/api'
 import { describe, expect, it } from 'vitest'
 import { runWithContext } from '../src/logger.ts'
 import {
@@ -6,8 +6,10 @@ import {
   injectTraceparent,
   isKept,
   isTracing,
+  keepsBelow,
   recordFailure,
   type SpanDrop,
+  startSpan,
   startTracing,
   type Tracing,
   type TracingOptions,
@@ -196,6 +198,138 @@ describe('what a collector receives', () => {
   })
 })
 
+describe('kept spans, which are written later', () => {
+  it('lie inside of the one that caused them, with the time that each took', async () => {
+    await using sink = await startOtlpSink()
+    await using _ = start({ endpoint: sink.endpoint })
+    const before = Date.now()
+    const depths = 20
+    const nest = (depth: number): void => {
+      if (depth > 0) withSpan(`depth ${depth}`, {}, () => nest(depth - 1))
+    }
+    nest(depths)
+    const spans = await sink.spans(depths)
+    const byDepth = spans.toSorted((a, b) => Number(b.name.slice(6)) - Number(a.name.slice(6)))
+    for (const [index, inner] of byDepth.entries()) {
+      const outer = byDepth[index - 1]
+      if (!outer) continue
+      expect(inner.parentSpanId).toBe(outer.spanId)
+      expect(inner.startedAtMs).toBeGreaterThanOrEqual(outer.startedAtMs)
+      expect(inner.endedAtMs).toBeLessThanOrEqual(outer.endedAtMs)
+    }
+    expect(byDepth[0]?.startedAtMs).toBeGreaterThan(before - 2)
+    expect(byDepth[0]?.endedAtMs).toBeLessThan(Date.now() + 2)
+  })
+
+  it('have what they were given until they ended', async () => {
+    await using sink = await startOtlpSink()
+    await using _ = start({ endpoint: sink.endpoint })
+    const attributes = { n: 1 }
+    const { span } = startSpan('it', { attributes })
+    attributes.n = 2
+    span.end()
+    span.setAttribute('late', true).setAttributes({ later: true }).addEvent('late')
+    span.setStatus({ code: SpanStatusCode.ERROR }).updateName('late').end()
+    expect(await sink.spans(1)).toMatchObject([{ name: 'it', attributes: { n: 1 }, statusCode: 0 }])
+    expect(sink.received[0]?.raw).not.toContain('late')
+  })
+
+  it('have events at their times, and what an error said when it was recorded', async () => {
+    await using sink = await startOtlpSink()
+    await using _ = start({ endpoint: sink.endpoint })
+    const at = Date.UTC(2026, 0)
+    const { span } = startSpan('it')
+    const error = new Error('first')
+    recordFailure(span, error)
+    error.message = 'second'
+    span.addEvent('given', new Date(at)).addEvent('also', { a: 1 }, at)
+    span.end()
+    const [written] = await sink.spans(1)
+    expect(written?.raw).toContain('first')
+    expect(written?.raw).not.toContain('second')
+    const [thrown, ...given] = written?.events ?? []
+    expect(thrown?.name).toBe('exception')
+    expect(thrown?.atMs).toBeGreaterThanOrEqual(written?.startedAtMs ?? Infinity)
+    expect(thrown?.atMs).toBeLessThanOrEqual(written?.endedAtMs ?? 0)
+    expect(given).toMatchObject([
+      { name: 'given', atMs: at },
+      { name: 'also', atMs: at },
+    ])
+  })
+
+  it('are counted when one cannot be written, and the others are', async () => {
+    await using sink = await startOtlpSink()
+    await using tracing = start({ endpoint: sink.endpoint })
+    withSpan('before', {}, () => {})
+    const { span } = startSpan('broken')
+    span.addLink({
+      get context(): never {
+        throw new Error('unreadable')
+      },
+    })
+    span.end()
+    withSpan('after', {}, () => {})
+    await sink.spans(2)
+    expect(sink.received.map(({ name }) => name)).toEqual(['before', 'after'])
+    expect(tracing.drops).toMatchObject([{ reason: 'export_failed', count: 1 }])
+  })
+
+  it('are counted when they end behind the shutdown', async () => {
+    await using sink = await startOtlpSink()
+    const tracing = start({ endpoint: sink.endpoint })
+    const { span } = startSpan('late')
+    const stopped = tracing.shutdown(1000)
+    span.end()
+    expect(tracing.drops).toMatchObject([{ reason: 'shutdown', count: 1 }])
+    expect(await stopped).toBe(true)
+  })
+
+  it('lend their ids to no other that begins while they are written', async () => {
+    await using sink = await startOtlpSink('hang')
+    const ids: string[] = []
+    const { shutdown } = start({
+      endpoint: sink.endpoint,
+      maxQueueSize: 1,
+      maxBatchSize: 1,
+      onDrop: () => ids.push(startSpan('of the drop', { parent: 'root' }).span.spanContext().spanId),
+    })
+    for (let i = 0; i < 300; i++) startSpan('it', { parent: 'root' }).span.end()
+    await shutdown(50)
+    expect(ids.length).toBeGreaterThan(200)
+    expect(new Set(ids).size).toBe(ids.length)
+  })
+
+  it('may have begun before they were made', async () => {
+    await using sink = await startOtlpSink()
+    await using _ = start({ endpoint: sink.endpoint })
+    startSpan('late', { startTime: performance.now() - 250 }).span.end()
+    const [span] = await sink.spans(1)
+    const tookMs = (span?.endedAtMs ?? 0) - (span?.startedAtMs ?? 0)
+    expect(tookMs).toBeGreaterThanOrEqual(250)
+    expect(tookMs).toBeLessThan(1250)
+  })
+})
+
+describe('a span that is to come', () => {
+  it.each([
+    { how: 'goes by its caller', followParent: true, traceparent: remote, isWritten: true },
+    { how: 'goes by its caller', followParent: true, traceparent: remoteUnsampled, isWritten: false },
+    { how: 'goes by its own trace', followParent: false, traceparent: remote, isWritten: false },
+  ])('$how ($traceparent)', async ({ followParent, traceparent, isWritten }) => {
+    await using sink = await startOtlpSink()
+    await using _ = start({ endpoint: sink.endpoint, followParent, sampleRatio: 0 })
+    const parent = extractTraceparent(traceparent)
+    if (!parent) throw new Error('no traceparent')
+    expect(keepsBelow(parent)).toBe(isWritten)
+    expect(isKept(startSpan('it', { parent }).span)).toBe(isWritten)
+  })
+
+  it('is kept by nobody while no SDK runs', () => {
+    const parent = extractTraceparent(remote)
+    expect(parent && keepsBelow(parent)).toBe(false)
+  })
+})
+
 describe('a collector that fails', () => {
   it('costs spans that are counted, when it refuses them', async () => {
     await using sink = await startOtlpSink('refuse')
@@ -217,9 +351,8 @@ describe('a collector that fails', () => {
     for (let i = 0; i < 5; i++) withSpan('sent', {}, () => {})
     await sink.spans(5)
     for (let i = 0; i < 25; i++) withSpan('queued', {}, () => {})
-    const full = tracing.drops.filter(({ reason }) => reason === 'queue_full').length
-    expect(full).toBe(15)
     expect(await tracing.shutdown(50)).toBe(false)
+    expect(tracing.drops.filter(({ reason }) => reason === 'queue_full')).toHaveLength(15)
   })
 
   it('never holds up the exit longer than the deadline', async () => {

@@ -12,6 +12,7 @@ export interface ReceivedSpan {
   readonly startedAtMs: number
   readonly endedAtMs: number
   readonly attributes: Readonly<Record<string, string | number | boolean>>
+  readonly events: readonly { readonly atMs: number; readonly name: string }[]
   readonly links: readonly { traceId: string; spanId: string }[]
   readonly statusCode: number
   readonly resource: Readonly<Record<string, string | number | boolean>>
@@ -109,6 +110,7 @@ function parseRequest(bytes: Buffer): ReceivedSpan[] {
           startedAtMs: milliseconds(span, 7),
           endedAtMs: milliseconds(span, 8),
           attributes: attributes(span, 9),
+          events: messages(span, 11).map((event) => ({ atMs: milliseconds(event, 1), name: text(event, 2) })),
           links: messages(span, 13).map((link) => ({ traceId: hex(link, 1), spanId: hex(link, 2) })),
           statusCode: integer(messages(span, 15)[0] ?? new Map(), 3),
           resource,

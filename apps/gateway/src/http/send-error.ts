@@ -2,7 +2,8 @@
 import { STATUS_CODES } from 'node:http'
 import type { Response } from 'express'
 import { currentContext } from '@gw/observability/http'
-import { isSpanContextValid, trace } from '@opentelemetry/api'
+import { activeSpan } from '@gw/observability/tracing'
+import { isSpanContextValid } from '@opentelemetry/api'
 import { BackendError } from '../grpc/service-client.ts'
 import { errorTable, GatewayError } from '../errors.ts'
 
@@ -35,7 +36,7 @@ function wantsProblem({ req }: Response): boolean {
 
 /** The ids by which an answer is found again in logs and traces. */
 export function answerIds(): { readonly requestId?: string; readonly traceId?: string } {
-  const span = trace.getActiveSpan()?.spanContext()
+  const span = activeSpan()?.spanContext()
   const requestId = currentContext()?.requestId
   return {
     ...(requestId !== undefined && { requestId }),

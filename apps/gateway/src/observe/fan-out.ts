@@ -11,6 +11,7 @@ import { serverSchemas } from '@gw/protocol/schemas'
 import type { ChannelMessage } from '@gw/pubsub'
 import { type Span, TraceFlags } from '@opentelemetry/api'
 import { kindLabel } from './labels.ts'
+import { remembered } from './remembered.ts'
 
 /** Called for every frame, for so many sockets at once. */
 export interface FanOutObserver {
@@ -66,6 +67,14 @@ export function createFanOutObserver(metrics: Metrics): FanOutObserver {
   let isReplay = false
   let scheduled = false
   const written: Current[] = []
+  const sent = remembered((type: string) =>
+    remembered((result: SendResult) => metrics.wsMessagesSent.of({ type, result })),
+  )
+  const fanOut = remembered((kind: string) => ({
+    connections: metrics.fanoutConnections.of({ kind }),
+    duration: metrics.fanoutDuration.of({ kind }),
+    latency: metrics.publishToDeliver.of({ kind }),
+  }))
 
   function schedule(): void {
     if (scheduled) return
@@ -93,8 +102,7 @@ export function createFanOutObserver(metrics: Metrics): FanOutObserver {
   }
 
   function countSent(type: string, counts: Counts): void {
-    for (const result of sendResults)
-      if (counts[result] > 0) metrics.wsMessagesSent.inc({ type, result }, counts[result])
+    for (const result of sendResults) if (counts[result] > 0) sent(type)(result).inc(counts[result])
   }
 
   function recordFrames(): void {
@@ -110,11 +118,11 @@ export function createFanOutObserver(metrics: Metrics): FanOutObserver {
       countSent(typeOf(message.data), counts)
       if (one.isReplay) continue
       const receivers = sendResults.reduce((sum, result) => sum + counts[result], 0)
-      const kind = kindLabel(message.channel)
-      metrics.fanoutConnections.observe({ kind }, receivers)
-      metrics.fanoutDuration.observe({ kind }, (endedAtMs - startedAtMs) / 1000)
+      const series = fanOut(kindLabel(message.channel))
+      series.connections.observe(receivers)
+      series.duration.observe((endedAtMs - startedAtMs) / 1000)
       const latency = Math.max(0, performance.timeOrigin + startedAtMs - message.publishedAtMs) / 1000
-      metrics.publishToDeliver.observeFor(delivery?.span.spanContext(), { kind }, latency)
+      series.latency.observeFor(delivery?.span.spanContext(), latency)
       delivery?.span.setAttribute('gateway.receivers', receivers)
       delivery?.span.end()
     }

@@ -1,8 +1,8 @@
 /** Duration of every Redis command of this process, whichever client sent it, and a span where somebody is traced. */
 import { tracingChannel } from 'node:diagnostics_channel'
 import { boundedLabel, type Metrics } from '@gw/observability/metrics'
-import { recordFailure, startSpan } from '@gw/observability/tracing'
-import { type Context, type Span, trace, TraceFlags } from '@opentelemetry/api'
+import { activeSpan, recordFailure, startSpan } from '@gw/observability/tracing'
+import { type Context, type Span, TraceFlags } from '@opentelemetry/api'
 
 /** What ioredis tells of a command. Its `args` may hold anything: they are not looked at. */
 interface Command {
@@ -24,7 +24,7 @@ const commands: ReadonlySet<string> = new Set(
 )
 
 function startCommandSpan({ command, serverAddress, serverPort }: Command): Running['traced'] {
-  const active = trace.getActiveSpan()?.spanContext()
+  const active = activeSpan()?.spanContext()
   if (!active || (active.traceFlags & TraceFlags.SAMPLED) === 0) return undefined
   return startSpan(command.toUpperCase(), {
     kind: 'client',

@@ -1,8 +1,7 @@
 /** Client spans of gRPC calls, by the RPC semantic conventions; retries are inside of one span. */
 import type { DescService } from '@bufbuild/protobuf'
-import { withSpan } from '@gw/observability/tracing'
+import { activeSpan, withSpan } from '@gw/observability/tracing'
 import { status } from '@grpc/grpc-js'
-import { trace } from '@opentelemetry/api'
 import { GatewayError } from '../errors.ts'
 import { BackendError, type CallOptions, type ServiceClient } from '../grpc/service-client.ts'
 
@@ -36,7 +35,7 @@ export function traceClient<S extends DescService>(
       ...(port !== undefined && { 'server.port': Number(port) }),
     }
     traced[localName] = (request: never, options?: CallOptions): Promise<unknown> => {
-      if (trace.getActiveSpan() === undefined) return call(request, options)
+      if (activeSpan() === undefined) return call(request, options)
       return withSpan(rpc, { kind: 'client', attributes }, async (span) => {
         try {
           const answer = await call(request, options)

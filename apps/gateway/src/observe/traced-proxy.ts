@@ -1,6 +1,6 @@
 /** The client span of a proxied request, by the HTTP semantic conventions; what it sends on carries it. */
-import { isKept, runIn, startSpan } from '@gw/observability/tracing'
-import { type Attributes, type Span, SpanStatusCode, trace } from '@opentelemetry/api'
+import { activeSpan, isKept, runIn, startSpan } from '@gw/observability/tracing'
+import { type Attributes, type Span, SpanStatusCode } from '@opentelemetry/api'
 import type { Request } from 'express'
 import type { ProxyResult } from '../http/proxy.ts'
 
@@ -35,20 +35,19 @@ export function createProxyTracer(target: string): ProxyTracer {
 
   return {
     around(request, send) {
-      const server = trace.getActiveSpan()
+      const server = activeSpan()
       if (server === undefined || !isKept(server)) return send()
       const { span, context: inside } = startSpan(request.method, { kind: 'client' })
       open.set(request, span)
       return runIn(inside, send)
     },
     onResult(result, request) {
-      const server = trace.getActiveSpan()
+      const server = activeSpan()
       if (server === undefined) return
       const span = isKept(server) ? open.get(request) : undefined
       if (span !== undefined) return end(span, request, result)
       if (!hasFailed(result.code)) return
-      // Up, as the server span's: no span begins before what caused it.
-      const startTime = Math.ceil(Date.now() - result.seconds * 1000)
+      const startTime = performance.now() - result.seconds * 1000
       end(startSpan(request.method, { kind: 'client', startTime }).span, request, result)
     },
   }
