@@ -101,15 +101,28 @@ export function table(columns, rows, empty) {
   )
 }
 
+/** Ends the question that was asked last. */
+let settle = () => {}
+
 /** Resolves true when the operator says yes. Escape and Cancel say no; Cancel has the focus. */
 export function confirm({ title, text, action }) {
   const dialog = document.querySelector('#confirm')
+  // The event of a dialog that was closed comes with the next frame: until then its answer is still to be taken.
+  settle()
   dialog.querySelector('h2').textContent = title
   dialog.querySelector('p').textContent = text
   dialog.querySelector('.danger').textContent = action
   dialog.returnValue = 'no'
   const { promise, resolve } = Promise.withResolvers()
-  dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true })
+  const onClose = () => {
+    // While it is open the event is of the question before.
+    if (!dialog.open) settle()
+  }
+  settle = () => {
+    dialog.removeEventListener('close', onClose)
+    resolve(dialog.returnValue === 'yes')
+  }
+  dialog.addEventListener('close', onClose)
   dialog.showModal()
   return promise
 }

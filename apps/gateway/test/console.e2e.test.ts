@@ -110,6 +110,28 @@ test('connections are counted live, found by user, and kicked only after a confi
   expect(opened.complaints).toEqual([])
 })
 
+test('a question that is asked in the frame in which another was answered gets its own answer', async () => {
+  await using opened = await openConsole('#users?user=console-moe')
+  const { page } = opened
+  await using player = await connectPlayer(two.wsUrl, 'console-moe')
+  await page.getByRole('row', { name: /two/ }).waitFor()
+  // In one turn, as the event of a closed dialog only comes with the next frame.
+  await page.evaluate(`(async () => {
+    const [kick] = [...document.querySelectorAll('button')].filter((one) => one.textContent === 'Kick…')
+    kick.click()
+    // Behind the microtasks of the click.
+    await undefined
+    document.querySelector('dialog').close('no')
+    kick.click()
+  })()`)
+  const dialog = page.getByRole('dialog')
+  await dialog.getByText('Kick console-moe?').waitFor()
+  await dialog.getByRole('button', { name: 'Kick' }).click()
+  expect((await player.socket.closed).code).toBe(1008)
+  await page.getByText('1 closed').waitFor()
+  expect(opened.complaints).toEqual([])
+})
+
 test('a user who is looked at again is not drawn anew under the hands of the operator, who came meanwhile', async () => {
   await using opened = await openConsole('#users')
   const { page } = opened
