@@ -75,7 +75,7 @@ export interface LoggerOptions {
    * with all before them. Any other stream gets each line at once. Not closed by the logger.
    */
   readonly stream?: LineTarget
-  /** For how long lines are gathered to be one write, in ms. Default 50 for `process.stdout`; 0 writes each at once. */
+  /** For how long lines are gathered to be one write, in ms. Default 20 for `process.stdout`; 0 writes each at once. */
   readonly joinMs?: number
   /** Added to the built-in rules. */
   readonly redact?: RedactOptions
@@ -88,7 +88,7 @@ export interface LoggerOptions {
 const reserved: ReadonlySet<string> = new Set(['level', 'time', 'msg', 'service', 'instanceId'])
 const maxLineLength = 65_536
 /** A write costs as much as ten lines, half of it to wake the reader. */
-const stdoutJoinMs = 50
+const stdoutJoinMs = 20
 
 /** What winston passes on. */
 interface LineInfo {
