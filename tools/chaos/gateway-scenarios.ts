@@ -102,12 +102,13 @@ async function stopReading({ fleet, load, goesOn, problem }: Stage): Promise<voi
   const before = await Promise.all(fleet.gateways.map(async ({ pid }) => residentMb(pid)))
   // Counted at the gateway, by any code: who does not read cannot answer a close frame, and is cut after it.
   const closes = (): number => fleet.gateways.reduce((sum, gateway) => sum + gateway.closes, 0)
+  const late = Date.now() + slowDeadlineMs
   let closesBefore = closes()
   // Gateways gather their lines: some of what was before may be on their way.
-  for (await pause(200); closes() !== closesBefore; await pause(200)) closesBefore = closes()
+  for (await pause(200); closes() !== closesBefore && Date.now() < late; await pause(200))
+    closesBefore = closes()
   const closed = (): boolean => closes() > closesBefore
   slow.pauseReading()
-  const late = Date.now() + slowDeadlineMs
   // The buffers of the network come first: megabytes before the gateway's own queue is full.
   while (!closed() && Date.now() < late) await pause(100)
   if (!closed()) problem(`nobody was closed within ${slowDeadlineMs} ms`)

@@ -68,6 +68,17 @@ async function measureHttp(what: string, middleware: RequestHandler[]): Promise<
 const none = (): number => 1
 measure('control: JSON.stringify and write', 5000, () => sink.write(`${JSON.stringify(context)}\n`))
 measure('log line written', 5000, () => logger.info('http_request', context))
+const gathering = createLogger({ service: 'bench', instanceId: 'i-1', stream: sink, joinMs: 20 })
+const writeLine = gathering.lines('http_request', {
+  route: 'text',
+  status: 'id',
+  durationMs: 'id',
+  userId: 'text',
+})
+measure('log line, gathered as for stdout', 5000, () => gathering.info('http_request', context))
+measure('the same by `lines`', 5000, () =>
+  writeLine([context.route, context.status, context.durationMs, context.userId]),
+)
 measure('log line below the level', 500_000, () => logger.debug('event', context))
 measure('control: function call', 500_000, none)
 measure('withSpan, tracing disabled', 500_000, () => withSpan('op', {}, none))

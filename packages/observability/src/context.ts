@@ -20,8 +20,8 @@ interface Scope {
   readonly spans: Context
 }
 
-// The one module-level state of this package: asynchronous context has to be reachable from code that nobody passes
-// anything to, as in every AsyncLocalStorage. It holds nothing outside of the functions below.
+// The module-level state of this package: asynchronous context has to be reachable from code that nobody passes anything to,
+// as in every AsyncLocalStorage. It holds nothing outside of the functions below.
 const storage = new AsyncLocalStorage<Scope>()
 /** Whether OpenTelemetry's API, too, keeps its context there. */
 let isManager = false

@@ -41,6 +41,9 @@ export interface EndedSpan extends SpanBeginning {
 /** The time that the SDK is told, of one by `performance.now`; any other as it is. */
 export type TimeOf = (time: TimeInput) => TimeInput
 
+/** Of events and links: the SDK keeps 128 of each, the last ones. A span that is open for long would collect without end. */
+const mostMore = 256
+
 /** Made by `lateTracerProvider`. */
 export class LateSpan implements Span {
   readonly #begun: SpanBeginning
@@ -143,6 +146,7 @@ export class LateSpan implements Span {
   #add(what: (span: Span, timeOf: TimeOf) => void): this {
     if (this.#ended) return this
     this.#more ??= []
+    if (this.#more.length >= mostMore) this.#more.shift()
     this.#more.push(what)
     return this
   }

@@ -11,7 +11,7 @@ export interface LineGateOptions {
 
 /** More bytes are written before the time is over. */
 const maxJoinedBytes = 65_536
-/** As above, for lines that are not made yet: 32 at a time cost each a half more. */
+/** As above, for lines that are not made yet: of fewer at a time each costs more. */
 const maxLateLines = 500
 /** Of one UTF-16 unit in UTF-8. */
 const maxUnitBytes = 3

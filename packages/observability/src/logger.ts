@@ -48,7 +48,8 @@ export interface Logger {
   readonly debug: (msg: string, context?: LogContext | LateContext) => void
   /**
    * For an `info` event that comes all the time, as an access line: gives a function that writes it with the values of
-   * `fields`, in their order, which are not to be changed afterwards, and costs a half of `info`. As for an event with `requestId`, they are all its ids.
+   * `fields`, in their order, and costs less than `info`. The line is made later: what was given is not to be changed. As for
+   * an event with `requestId`, it has no ids of the running context.
    */
   readonly lines: (msg: string, fields: LineFields) => (values: readonly LineValue[]) => void
   /** A logger that adds `context` to each line; level, sink and counters are shared with its parent. */

@@ -257,6 +257,17 @@ describe('kept spans, which are written later', () => {
     ])
   })
 
+  it('have their last events, of however many', async () => {
+    await using sink = await startOtlpSink()
+    await using _ = start({ endpoint: sink.endpoint })
+    const { span } = startSpan('long')
+    for (let at = 0; at < 1000; at++) span.addEvent(`event ${at}`)
+    span.end()
+    const [written] = await sink.spans(1)
+    const last = Array.from({ length: 128 }, (__, at) => `event ${872 + at}`)
+    expect(written?.events.map(({ name }) => name)).toEqual(last)
+  })
+
   it('are counted when one cannot be written, and the others are', async () => {
     await using sink = await startOtlpSink()
     await using tracing = start({ endpoint: sink.endpoint })
